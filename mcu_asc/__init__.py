@@ -1,0 +1,3 @@
+"""Acoustic-scene classifiers from training to a microcontroller."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,367 @@
+"""The types that cross rooms: frozen dataclasses, facts only, units in the names.
+
+Nothing here opens a file, prints or computes more than a property of its own fields.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# ---- audio -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FrontEndConfig:
+    """Everything that decides which int8 values the network sees for given int16 samples.
+
+    A row is one frame's log2 band energies; a window is `rows` consecutive rows, the network's input
+    of shape (1, rows, bands, 1).  The per-band standardisation and the quantisation are part of it,
+    so one fingerprint covers all that could make host and device differ.
+
+    int8 = clamp(round((log2(E + floor) - mean[b]) / std[b] / scale) + zero_point)
+    """
+
+    sample_rate_hz: int = 16_000
+    window: int = 1024  # samples under the analysis window
+    hop: int = 320  # samples from one row to the next
+    fft: int = 1024  # 256, 512, 1024, 2048 or 4096; >= window
+    window_shape: str = "hann"
+    bank: str = "mel-htk"
+    bands: int = 64
+    f_min_hz: float = 50.0
+    f_max_hz: float = 8_000.0
+    floor_fs2: float = 1e-4  # added to each band's power before the log; full scale (1.0) squared
+    rows: int = 50
+    mean: tuple[float, ...] = ()  # per band, in log2 units of LSB^2; () = 0
+    std: tuple[float, ...] = ()  # per band, in log2 units; () = 1
+    scale: float = 1.0  # quantisation of the network's input
+    zero_point: int = 0
+
+    @property
+    def canonical(self) -> str:
+        """The JSON text that is stored with a model and hashed."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def fingerprint(self) -> bytes:
+        """First 8 bytes of SHA-256 over `canonical`."""
+        return hashlib.sha256(self.canonical.encode()).digest()[:8]
+
+    @property
+    def samples(self) -> int:
+        """Samples needed for one window of `rows` rows."""
+        return self.window + (self.rows - 1) * self.hop
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How the windows of one clip become one answer.
+
+    A window starts every `hop_rows` rows.  A row is alive when its level (mean band power, dB re full
+    scale squared) exceeds `alive_db`.  Windows with fewer than `min_alive` alive rows are left out,
+    unless none is left: then those with the most alive rows count.  The answer is the softmax of the
+    mean log-softmax of the rest.
+    """
+
+    hop_rows: int = 25
+    alive_db: float = -40.0
+    min_alive: float = 0.5  # share of the window's rows
+
+    def __post_init__(self) -> None:
+        if self.hop_rows < 1:
+            raise ValueError("hop_rows must be at least 1")
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a .tflite file of ours says of itself in its metadata (entry `mcu_asc`, JSON)."""
+
+    name: str
+    labels: tuple[str, ...]
+    front_end: FrontEndConfig
+    decision: Decision = Decision()
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled recording of a data set."""
+
+    id: str  # unique within the data set; the file name where there is one
+    label: str
+    fold: int
+    group: str  # the recording it was cut from: a group never crosses a split
+    path: Path | None = None  # None: made by code, see the data set's loader
+    device: str = ""
+
+
+# ---- the compiled model ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Quant:
+    """real = scale * (q - zero_point); one entry, or one per index along `axis`."""
+
+    scale: tuple[float, ...]
+    zero_point: tuple[int, ...]
+    axis: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str  # "int8", "int16", "int32", "float32", ...
+    quant: Quant | None = None
+    data: NDArray[Any] | None = None  # constants only
+
+    @property
+    def elements(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def bytes(self) -> int:
+        return self.elements * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    index: int
+    kind: str  # the TFLite builtin name, "CONV_2D"
+    inputs: tuple[int, ...]  # tensor indices; -1 = absent optional input
+    outputs: tuple[int, ...]
+    attrs: Any = None  # one frozen class per kind, defined beside the op in compiler/ops
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A validated int8 model: every op is one that we can compile."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    ops: tuple[Op, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A .tflite file, read and accepted."""
+
+    graph: Graph
+    card: ModelCard | None
+    content: bytes  # the file itself: what the TFLM interpreter runs and what is hashed
+
+    @property
+    def fingerprint(self) -> bytes:
+        """First 8 bytes of SHA-256 over the file; covers front end and weights alike."""
+        return hashlib.sha256(self.content).digest()[:8]
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Where each activation lies in the arena; bytes, 16-aligned."""
+
+    offsets: Mapping[int, int]  # tensor index -> offset
+    scratch: Mapping[int, tuple[int, int]]  # op index -> (offset, bytes)
+    arena_bytes: int
+    live_bytes: tuple[int, ...]  # largest live set at each op, the lower bound of the arena
+    peak_op: int  # op index of the largest live set
+
+    @property
+    def lower_bound_bytes(self) -> int:
+        return max(self.live_bytes, default=0)
+
+
+@dataclass(frozen=True)
+class LayerCount:
+    """What one op costs by counting alone."""
+
+    index: int
+    name: str  # output tensor's name
+    kind: str
+    macs: int
+    params: int  # weights and biases, zeros included
+    zeros: int
+    param_bytes: int
+    output_shape: tuple[int, ...]
+
+
+# ---- limits ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board as data: boards/NAME.toml."""
+
+    name: str
+    title: str
+    soc: str  # names the port in firmware/ports
+    cpu: str  # gcc -mcpu
+    fpu: str
+    clock_hz: int
+    flash_bytes: int  # of the chip
+    app_offset_bytes: int  # where the application starts
+    ram_bytes: int
+    arduino_flash_bytes: int  # what the Arduino core takes of both
+    arduino_ram_bytes: int
+    stack_bytes: int
+    baud: int
+    uart_tx: int  # port * 32 + pin
+    uart_rx: int
+    led: int
+    pdm_clk: int
+    pdm_din: int
+    pdm_power: int
+    mic_rates_hz: tuple[int, ...]  # () = no microphone
+    usb_vid: int
+    usb_pids: tuple[int, ...]
+    usb_boot_pids: tuple[int, ...]
+    flash_wait_states: int  # added per data read from flash in estimates
+
+    @property
+    def app_flash_bytes(self) -> int:
+        return self.flash_bytes - self.app_offset_bytes
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A challenge's complexity limits: mcu_asc/budgets/NAME.toml; 0 = no limit."""
+
+    name: str
+    title: str
+    source: str
+    max_params: int
+    max_param_bytes: int
+    max_macs: int
+    count_zeros: bool
+    window_s: float  # the MAC limit is for one inference on this much audio
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a model or a firmware takes, in the units of `Board` and `Budget`."""
+
+    params: int
+    macs: int
+    arena_bytes: int
+    ram_bytes: int
+    flash_bytes: int
+
+
+# ---- firmware ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FirmwareProject:
+    """A project as it will lie on disk: relative POSIX path -> content."""
+
+    name: str
+    board: str
+    files: Mapping[str, bytes]
+    manifest: Mapping[str, Any]  # also written as project.json: how to build and talk to it
+
+
+@dataclass(frozen=True)
+class Image:
+    """A linked firmware."""
+
+    elf: Path
+    text_bytes: int  # as arm-none-eabi-size counts them
+    data_bytes: int
+    bss_bytes: int
+    stack_bytes: int  # reserved by the linker script
+
+    @property
+    def flash_bytes(self) -> int:
+        return self.text_bytes + self.data_bytes
+
+    @property
+    def ram_bytes(self) -> int:
+        """Static RAM and the reserved stack."""
+        return self.data_bytes + self.bss_bytes
+
+
+# ---- device ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """The answer to HELLO."""
+
+    protocol: int
+    firmware: str
+    board: str
+    fingerprint: bytes
+    input_bytes: int
+    output_bytes: int
+    sample_rate_hz: int  # 0: no front end on the device
+    clock_hz: int
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    index: int
+    logits: bytes  # the output tensor, one int8 a byte
+    alive_rows: int
+    features_crc: int  # CRC-32 of the int8 input tensor
+    frontend_cycles: int  # since the previous window
+    model_cycles: int
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    windows: tuple[WindowResult, ...]
+    features: NDArray[np.int8] | None = None  # (rows, bands), where asked for
+
+
+Classify = Callable[[NDArray[np.int16]], ClipResult]
+"""int16 mono PCM at the front end's rate -> result: device, emulator, Renode, host are interchangeable."""
+
+
+@dataclass(frozen=True)
+class LayerCycles:
+    name: str
+    op: str
+    macs: int
+    cycles: int
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """Cycles of one window; estimates where an emulator counted them."""
+
+    frontend_cycles: int
+    layers: tuple[LayerCycles, ...]
+    total_cycles: int  # front end + model
+    arena_bytes: int
+    ram_bytes: int
+    stack_bytes: int  # deepest seen, by painting
+    flash_bytes: int
+    code_bytes: int  # flash less weights and tables
+    estimated: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """Scores over the clips of a run."""
+
+    clips: int
+    correct: int
+    accuracy: float
+    log_loss: float
+    labels: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]  # [truth][answer]
+    compared: int
+    equal: int
