@@ -1,0 +1,34 @@
+# The commands of the README.  Set-up happens on its own: tools/setup installs what is missing.
+#   make demo    build the shipped student, boot it in the emulator, score it     (no TensorFlow)
+#   make test    everything that CI runs
+#   make format  rewrite sources to the house style
+VENV   ?= .venv
+PYTHON ?= python3
+BIN     = $(VENV)/bin
+DEMO   ?= demo/nano33
+C_SRC   = $(wildcard firmware/CMakeLists.txt firmware/asc/*.[ch] firmware/kernels/ref/*.c firmware/ports/host/*.c mcu_asc/*_build.py firmware/*.py)
+
+.PHONY: demo test check pytest format clean
+demo: $(VENV)/.core
+	$(BIN)/mcu-asc build --student scenes --board nano33 --out $(DEMO)
+	$(BIN)/mcu-asc score $(DEMO) --on emulator --data scenes --folds 4 --limit 20
+	$(BIN)/mcu-asc bench $(DEMO) --on emulator
+
+test: check pytest
+check: $(VENV)/.dev
+	VENV=$(VENV) tools/check
+pytest: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 12
+
+# A change of the C or of the packaging rebuilds the extension.
+$(VENV)/.core: pyproject.toml tools/setup $(C_SRC)
+	PYTHON=$(PYTHON) tools/setup $(VENV) oracle
+	touch $@
+$(VENV)/.dev: pyproject.toml tools/setup $(C_SRC)
+	PYTHON=$(PYTHON) tools/setup $(VENV) train,dev
+	touch $@ $(VENV)/.core
+
+format: $(VENV)/.dev
+	VENV=$(VENV) tools/check --fix
+clean:
+	rm -rf $(VENV) build demo
