@@ -1,0 +1,188 @@
+"""Score a classifier clip by clip, keep a journal that survives a cut cable, and compare with oracles."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_asc.decide import decide
+from mcu_asc.errors import UsageError
+from mcu_asc.nouns import Classify, Clip, ClipResult, ModelCard, Quant, Report
+
+Oracle = Callable[[NDArray[np.int16]], tuple[bytes, ...]]
+"""int16 mono PCM at the front end's rate -> the output bytes of every window."""
+
+
+@dataclass(frozen=True)
+class ClipScore:
+    """One line of the journal."""
+
+    id: str
+    label: str
+    answer: str
+    loss: float  # -ln of the true label's probability
+    equal: tuple[str, ...]  # oracles whose bytes all agree
+    different: tuple[str, ...]
+    frontend_cycles: int  # over the clip; 0 where nobody counts
+    model_cycles: int
+    windows: int
+
+
+def probabilities(result: ClipResult, card: ModelCard, output: Quant) -> NDArray[np.float64]:
+    """Class probabilities of a clip from the int8 logits of its windows, by the card's decision rule."""
+    logits = np.array([np.frombuffer(w.logits, np.int8) for w in result.windows], np.float64)
+    real = (logits - output.zero_point[0]) * output.scale[0]
+    alive = np.array([w.alive_rows for w in result.windows])
+    return decide(real, alive, card.front_end.rows, card.decision)
+
+
+def score_clip(
+    clip: Clip,
+    pcm: NDArray[np.int16],
+    card: ModelCard,
+    output: Quant,
+    classify: Classify,
+    oracles: Mapping[str, Oracle],
+) -> ClipScore:
+    """Classify one clip and compare every logit byte with every oracle."""
+    result = classify(pcm)
+    p = probabilities(result, card, output)
+    truth = card.labels.index(clip.label)
+    ours = tuple(w.logits for w in result.windows)
+    same = {name: oracle(pcm) == ours for name, oracle in oracles.items()}
+    return ClipScore(
+        clip.id,
+        clip.label,
+        card.labels[int(np.argmax(p))],
+        -math.log(max(float(p[truth]), 1e-15)),  # clipped as scikit-learn clips it
+        tuple(n for n, ok in same.items() if ok),
+        tuple(n for n, ok in same.items() if not ok),
+        sum(w.frontend_cycles for w in result.windows),
+        sum(w.model_cycles for w in result.windows),
+        len(ours),
+    )
+
+
+class Journal:
+    """Append-only JSON lines beside the firmware: what was scored stays scored.
+
+    The first line is the run's identity; resuming a run of another identity is refused.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], resume: bool) -> None:
+        self.path = path
+        self.done: dict[str, ClipScore] = {}
+        if resume and path.exists():
+            self._load(dict(identity))
+        else:
+            if path.exists():  # an earlier run is moved aside, never lost
+                path.replace(path.with_suffix(".previous.jsonl"))
+            path.write_text(json.dumps(identity, sort_keys=True) + "\n")
+
+    def _load(self, identity: dict[str, Any]) -> None:
+        lines = self.path.read_text().splitlines()
+        if not lines or json.loads(lines[0]) != identity:
+            raise UsageError(
+                f"{self.path} is the journal of another run", "score without --resume, or with the same options"
+            )
+        whole = []
+        for line in lines[1:]:
+            try:
+                entry = json.loads(line)
+            except ValueError:  # the line that a kill cut short
+                continue
+            whole.append(line)
+            entry = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+            self.done[entry["id"]] = ClipScore(**entry)
+        self.path.write_text("\n".join([lines[0], *whole]) + "\n")
+
+    def add(self, score: ClipScore) -> None:
+        self.done[score.id] = score
+        with self.path.open("a") as f:
+            f.write(json.dumps(score.__dict__) + "\n")
+
+
+def score_all(
+    clips: Sequence[Clip],
+    pcm: Callable[[Clip], NDArray[np.int16]],
+    card: ModelCard,
+    output: Quant,
+    classify: Classify,
+    oracles: Mapping[str, Oracle],
+    journal: Journal,
+    progress: Callable[[ClipScore], None],
+) -> Report:
+    """Score the clips that the journal does not hold yet and report on all of them.
+
+    Errors of the device pass through; the journal then holds every clip scored so far.
+    """
+    for clip in clips:
+        if clip.label not in card.labels:
+            raise UsageError(
+                f"clip {clip.id} is labelled '{clip.label}', which the model does not know",
+                "score on the data set it was trained for: " + ", ".join(card.labels),
+            )
+    for clip in clips:
+        if clip.id not in journal.done:
+            journal.add(score_clip(clip, pcm(clip), card, output, classify, oracles))
+        progress(journal.done[clip.id])
+    return report([journal.done[c.id] for c in clips], card.labels)
+
+
+def report(scores: Iterable[ClipScore], labels: tuple[str, ...]) -> Report:
+    """Accuracy, log loss, confusion and parity over clip scores."""
+    scores = list(scores)
+    if not scores:
+        raise UsageError("no clips to score", "choose other --folds or a larger --limit")
+    n = len(labels)
+    confusion = np.zeros((n, n), int)
+    for s in scores:
+        confusion[labels.index(s.label), labels.index(s.answer)] += 1
+    correct = int(np.trace(confusion))
+    compared = [s for s in scores if s.equal or s.different]
+    return Report(
+        clips=len(scores),
+        correct=correct,
+        accuracy=correct / len(scores),
+        log_loss=math.fsum(s.loss for s in scores) / len(scores),
+        labels=labels,
+        confusion=tuple(tuple(int(v) for v in row) for row in confusion),
+        compared=len(compared),
+        equal=sum(not s.different for s in compared),
+    )
+
+
+def interpreter_oracle(content: bytes, card: ModelCard) -> Oracle | None:
+    """The TFLM interpreter (wheel `tflite-micro`) on the C front end's rows; None where it is not installed."""
+    try:
+        from tflite_micro import runtime
+    except ImportError:
+        return None
+    from mcu_asc.audio.features import windows
+    from mcu_asc.audio.frontend import extract
+
+    interpreter = runtime.Interpreter.from_bytes(content)
+
+    def run(pcm: NDArray[np.int16]) -> tuple[bytes, ...]:
+        fe = card.front_end
+        rows = extract(padded(pcm, fe.samples), fe).q
+        out = []
+        for window in windows(rows, fe.rows, card.decision.hop_rows):
+            interpreter.set_input(np.ascontiguousarray(window).reshape(1, fe.rows, fe.bands, 1), 0)
+            interpreter.invoke()
+            out.append(interpreter.get_output(0).astype(np.int8).tobytes())
+        return tuple(out)
+
+    return run
+
+
+def padded(pcm: NDArray[np.int16], samples: int) -> NDArray[np.int16]:
+    """At least `samples` long, with zeros at the end."""
+    return np.pad(pcm, (0, max(0, samples - len(pcm))))
