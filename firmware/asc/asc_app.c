@@ -1,0 +1,476 @@
+#include "asc_app.h"
+#include "asc_frontend.h"
+#include "asc_port.h"
+#include <string.h>
+
+/* ---- replies ---- */
+
+static void begin(asc_app *app, asc_tx *tx, uint8_t type, uint32_t length)
+{
+    asc_tx_begin(tx, app->tx, (uint32_t)sizeof app->tx, type, app->seq, (uint16_t)length);
+}
+
+static void send(asc_app *app, asc_tx *tx) { asc_port_write(app->tx, asc_tx_end(tx)); }
+
+static void send_words(asc_app *app, uint8_t type, const uint32_t *words, uint32_t count)
+{
+    asc_tx tx;
+    begin(app, &tx, type, 4 * count);
+    for (uint32_t i = 0; i < count; i++) {
+        asc_tx_u32(&tx, words[i]);
+    }
+    send(app, &tx);
+}
+
+static void send_error(asc_app *app, uint32_t code, const char *text)
+{
+    asc_tx tx;
+    uint32_t length = (uint32_t)strlen(text);
+    begin(app, &tx, ASC_ERROR, 4 + length);
+    asc_tx_u32(&tx, code);
+    asc_tx_put(&tx, text, length);
+    send(app, &tx);
+}
+
+static void put_text(asc_tx *tx, const char *text, uint32_t length)
+{
+    uint8_t count = (uint8_t)length;
+    asc_tx_put(tx, &count, 1);
+    asc_tx_put(tx, text, length);
+}
+
+static uint32_t text_length(const char *text)
+{
+    size_t n = strlen(text);
+    return n < 63 ? (uint32_t)n : 63;
+}
+
+static void send_hello(asc_app *app)
+{
+    const asc_project *p = app->project;
+    uint32_t firmware = text_length(p->firmware), board = text_length(p->board);
+    asc_tx tx;
+    begin(app, &tx, ASC_HELLO_IS, 46 + firmware + board);
+    asc_tx_put(&tx, p->fingerprint, 8);
+    asc_tx_u32(&tx, p->clock_hz);
+    asc_tx_u32(&tx, p->sample_rate_hz);
+    asc_tx_u32(&tx, p->model->input_bytes);
+    asc_tx_u32(&tx, p->model->output_bytes);
+    asc_tx_u32(&tx, p->model->layers);
+    asc_tx_u32(&tx, p->fe ? p->fe->window : 0);
+    asc_tx_u32(&tx, p->fe ? p->fe->hop : 0);
+    asc_tx_u16(&tx, p->rows);
+    asc_tx_u16(&tx, p->bands);
+    asc_tx_u32(&tx, ASC_APP_DATA);
+    put_text(&tx, p->firmware, firmware);
+    put_text(&tx, p->board, board);
+    send(app, &tx);
+}
+
+static void send_done(asc_app *app)
+{
+    const uint32_t words[5] = {app->taken, app->crc, app->window, app->row, app->bad_cells};
+    send_words(app, ASC_DONE, words, 5);
+}
+
+/* Arms the cell that the transfer needs next and says so; arms a command's cell when it needs none. */
+static uint32_t cell_bytes(const asc_app *app)
+{
+    uint32_t left = app->total - app->taken;
+    return left < ASC_APP_DATA ? left : ASC_APP_DATA;
+}
+
+static void arm(asc_app *app)
+{
+    uint32_t bytes = app->kind ? cell_bytes(app) : 0;
+    asc_port_arm(app->line, bytes ? ASC_WIRE_LINE(bytes + 4) : ASC_COMMAND_LINE);
+}
+
+static void credit(asc_app *app)
+{
+    uint32_t bytes = cell_bytes(app);
+    const uint32_t words[3] = {app->index, ASC_WIRE_LINE(bytes + 4) | bytes << 16, app->repeats};
+    send_words(app, ASC_CREDIT, words, 3);
+}
+
+/* ---- the model ---- */
+
+static void send_result(asc_app *app, uint32_t crc, uint32_t cycles, uint32_t alive)
+{
+    const asc_model *model = app->project->model;
+    const uint8_t *output = app->m.arena + model->output_offset;
+    const uint32_t total = model->output_bytes;
+    uint32_t offset = 0;
+    do {
+        uint32_t n = total - offset < ASC_APP_CHUNK ? total - offset : ASC_APP_CHUNK;
+        const uint32_t head[7] = {app->window, offset, total, crc, app->frontend_cycles, cycles, alive};
+        asc_tx tx;
+        begin(app, &tx, ASC_RESULT, (uint32_t)sizeof head + n);
+        for (uint32_t i = 0; i < 7; i++) {
+            asc_tx_u32(&tx, head[i]);
+        }
+        asc_tx_put(&tx, output + offset, n);
+        send(app, &tx);
+        offset += n;
+    } while (offset < total);
+}
+
+/* One inference on what lies in the arena's input. */
+static void infer(asc_app *app, uint32_t alive)
+{
+    const asc_model *model = app->project->model;
+    uint32_t crc = asc_crc32(0, app->m.arena + model->input_offset, model->input_bytes);
+    uint32_t start;
+    send_words(app, ASC_BUSY, &app->window, 1);
+    asc_port_led(1);
+    start = asc_port_cycles();
+    model->invoke(app->m.arena, NULL, NULL);
+    start = asc_port_cycles() - start;
+    asc_port_led(0);
+    send_result(app, crc, start, alive);
+    app->window++;
+    app->frontend_cycles = 0;
+}
+
+/* The last rows, oldest first, become the network's input. */
+static uint32_t load_window(asc_app *app)
+{
+    const asc_project *p = app->project;
+    uint8_t *input = app->m.arena + p->model->input_offset;
+    uint32_t oldest = app->row % p->rows, older = p->rows - oldest, alive = 0;
+    memcpy(input, app->m.rows + oldest * p->bands, (size_t)older * p->bands);
+    memcpy(input + older * p->bands, app->m.rows, (size_t)oldest * p->bands);
+    for (uint32_t i = 0; i < p->rows; i++) {
+        alive += app->m.alive[i];
+    }
+    return alive;
+}
+
+/* Takes samples until a row completes or they run out; returns how many.  *ready: app->row went up by one. */
+static uint32_t push(asc_app *app, const int16_t *x, uint32_t count, uint32_t *ready)
+{
+    const asc_project *p = app->project;
+    uint32_t slot = app->row % p->rows, start, taken;
+    asc_fe_row row;
+    memset(&row, 0, sizeof row);
+    row.q = app->m.rows + slot * p->bands;
+    start = asc_port_cycles();
+    taken = asc_fe_push(app->fe, x, count, &row);
+    app->frontend_cycles += asc_port_cycles() - start;
+    *ready = row.ready ? 1u : 0u;
+    if (row.ready) {
+        app->m.alive[slot] = row.level > p->alive_level;
+        app->row++;
+    }
+    return taken;
+}
+
+static void send_features(asc_app *app)
+{
+    const uint32_t bands = app->project->bands, row = app->row - 1;
+    asc_tx tx;
+    begin(app, &tx, ASC_FEATURES, 4 + bands);
+    asc_tx_u32(&tx, row);
+    asc_tx_put(&tx, app->m.rows + (row % app->project->rows) * bands, bands);
+    send(app, &tx);
+}
+
+static void take_samples(asc_app *app, const int16_t *x, uint32_t count)
+{
+    const uint32_t rows = app->project->rows;
+    while (count > 0) {
+        uint32_t ready, taken = push(app, x, count, &ready);
+        x += taken;
+        count -= taken;
+        if (!ready) {
+            continue;
+        }
+        if (app->flags & ASC_CLIP_FEATURES) {
+            send_features(app);
+        }
+        if (app->row >= rows && (app->row - rows) % app->hop_rows == 0) {
+            infer(app, load_window(app));
+        }
+    }
+}
+
+/* ---- transfers ---- */
+
+static void start_transfer(asc_app *app, uint8_t kind, uint32_t total)
+{
+    app->kind = kind;
+    app->outcome = 0;
+    app->total = total;
+    app->taken = 0;
+    app->index = 0;
+    app->repeats = 0;
+    app->bad_cells = 0;
+    app->crc = 0;
+    app->row = 0;
+    app->window = 0;
+    app->frontend_cycles = 0;
+    arm(app);
+    credit(app);
+}
+
+/* The expected cell came: the next one is armed and asked for before this one is computed on. */
+static void take_cell(asc_app *app, uint32_t bytes)
+{
+    /* after the frame's header and the cell's index; `cell` is declared int16_t, so samples may be read there */
+    const int16_t *samples = app->cell + (ASC_WIRE_HEADER + 4u) / 2u;
+    const uint8_t kind = app->kind;
+    const uint32_t offset = app->taken;
+    app->crc = asc_crc32(app->crc, samples, bytes);
+    app->taken += bytes;
+    app->index++;
+    app->repeats = 0;
+    if (app->taken == app->total) {
+        app->kind = 0;
+    }
+    arm(app);
+    if (app->kind) {
+        credit(app);
+    }
+    if (kind == ASC_CLIP) {
+        take_samples(app, samples, bytes / 2);
+    } else {
+        memcpy(app->m.arena + app->project->model->input_offset + offset, samples, bytes);
+        if (!app->kind) {
+            infer(app, 0);
+        }
+    }
+    if (!app->kind) {
+        app->outcome = 1;
+        send_done(app);
+    }
+}
+
+/* No expected cell came.  A repeat of one that was taken already is no damage: the host missed a credit. */
+static void ask_again(asc_app *app, uint32_t damaged)
+{
+    app->repeats += damaged;
+    app->bad_cells += damaged;
+    if (app->repeats > ASC_APP_REPEATS) {
+        app->kind = 0;
+        app->outcome = 2;
+    }
+    arm(app);
+    if (app->kind) {
+        credit(app);
+    } else {
+        send_error(app, ASC_ERROR_ABORTED, "too many bad cells in a row");
+    }
+}
+
+static void data(asc_app *app, const asc_frame *frame)
+{
+    uint32_t index = frame->length >= 4 ? asc_get_u32(frame->payload) : 0;
+    if (!app->kind) {
+        arm(app); /* left over from a transfer that has ended */
+    } else if (frame->length == cell_bytes(app) + 4 && frame->seq == app->seq && index == app->index) {
+        take_cell(app, frame->length - 4u);
+    } else {
+        ask_again(app, !(frame->seq == app->seq && index < app->index));
+    }
+}
+
+/* ---- commands: each arms the next cell before it answers ---- */
+
+static void hello(asc_app *app, const asc_frame *frame)
+{
+    (void)frame;
+    arm(app);
+    send_hello(app);
+}
+
+static void clip(asc_app *app, const asc_frame *frame)
+{
+    uint32_t samples = frame->length == 8 ? asc_get_u32(frame->payload) : 0;
+    uint32_t hop_rows = frame->length == 8 ? asc_get_u16(frame->payload + 4) : 0;
+    if (app->project->fe == NULL) {
+        arm(app);
+        send_error(app, ASC_ERROR_NO_FE, "the model has no front end: send tensors");
+    } else if (samples == 0 || samples > 0x40000000u || hop_rows == 0) {
+        arm(app);
+        send_error(app, ASC_ERROR_PAYLOAD, "CLIP needs samples, hop_rows, flags");
+    } else {
+        app->hop_rows = hop_rows;
+        app->flags = (uint16_t)asc_get_u16(frame->payload + 6);
+        app->fe = asc_fe_init(app->m.fe, app->project->fe);
+        start_transfer(app, ASC_CLIP, 2 * samples);
+    }
+}
+
+static void tensor(asc_app *app, const asc_frame *frame)
+{
+    if (frame->length != 4 || asc_get_u32(frame->payload) != app->project->model->input_bytes) {
+        arm(app);
+        send_error(app, ASC_ERROR_PAYLOAD, "TENSOR needs the input tensor's bytes");
+    } else {
+        start_transfer(app, ASC_TENSOR, app->project->model->input_bytes);
+    }
+}
+
+static void status(asc_app *app, const asc_frame *frame)
+{
+    uint16_t asked = frame->seq;
+    arm(app);
+    if (app->kind) {
+        credit(app);
+    } else if (app->outcome == 1) {
+        send_done(app);
+    } else {
+        app->seq = asked;
+        send_error(app, ASC_ERROR_NOTHING, "no transfer to ask about");
+    }
+}
+
+static void probe(void *context, uint32_t layer)
+{
+    asc_app *app = context;
+    app->m.layer_cycles[layer] = asc_port_cycles() - app->layer_start;
+    app->layers = layer + 1;
+    app->layer_start = asc_port_cycles();
+}
+
+/* The same noise on every machine: a linear congruential generator's top bits. */
+static uint32_t noise(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 16;
+}
+
+/* Rows from noise until a window is full, front end timed as ever; without a front end, noise is the input. */
+static void make_input(asc_app *app)
+{
+    const asc_project *p = app->project;
+    uint32_t state = 1, ready = 0;
+    if (p->fe == NULL) {
+        for (uint32_t i = 0; i < p->model->input_bytes; i++) {
+            app->m.arena[p->model->input_offset + i] = (uint8_t)noise(&state);
+        }
+        return;
+    }
+    app->fe = asc_fe_init(app->m.fe, p->fe);
+    while (app->row < p->rows) {
+        uint32_t count = (uint32_t)(sizeof app->cell / sizeof app->cell[0]), used = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            app->cell[i] = (int16_t)((int32_t)noise(&state) - 32768);
+        }
+        while (used < count && app->row < p->rows) {
+            used += push(app, app->cell + used, count - used, &ready);
+        }
+    }
+    (void)load_window(app);
+}
+
+static void bench(asc_app *app, const asc_frame *frame)
+{
+    const asc_model *model = app->project->model;
+    const uint32_t at_most = ASC_APP_CHUNK / 4;
+    uint32_t cycles;
+    (void)frame;
+    app->row = 0;
+    app->window = 0;
+    app->frontend_cycles = 0;
+    app->layers = 0;
+    arm(app);
+    send_words(app, ASC_BUSY, &app->window, 1);
+    make_input(app);
+    cycles = asc_port_cycles();
+    app->layer_start = cycles;
+    model->invoke(app->m.arena, probe, app);
+    cycles = asc_port_cycles() - cycles;
+    for (uint32_t first = 0; first < app->layers; first += at_most) {
+        uint32_t n = app->layers - first < at_most ? app->layers - first : at_most;
+        asc_tx tx;
+        begin(app, &tx, ASC_LAYERS, 4 + 4 * n);
+        asc_tx_u32(&tx, first);
+        for (uint32_t i = 0; i < n; i++) {
+            asc_tx_u32(&tx, app->m.layer_cycles[first + i]);
+        }
+        send(app, &tx);
+    }
+    {
+        const uint32_t words[4] = {app->frontend_cycles, cycles, app->layers, asc_port_stack_used()};
+        send_words(app, ASC_BENCHED, words, 4);
+    }
+}
+
+/* ---- dispatch ---- */
+
+typedef struct {
+    uint8_t type;
+    uint8_t ends_transfer;
+    void (*run)(asc_app *app, const asc_frame *frame);
+} command;
+
+static const command commands[] = {
+    {ASC_HELLO, 1, hello}, {ASC_CLIP, 1, clip}, {ASC_TENSOR, 1, tensor},
+    {ASC_BENCH, 1, bench}, {ASC_DATA, 0, data}, {ASC_STATUS, 0, status},
+};
+
+static const command *find(uint8_t type)
+{
+    for (uint32_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (commands[i].type == type) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+static void refuse(asc_app *app, uint32_t code, const char *text)
+{
+    arm(app);
+    send_error(app, code, text);
+}
+
+static void answer(asc_app *app, const asc_frame *frame)
+{
+    const command *found = find(frame->type);
+    if (found == NULL || found->ends_transfer) {
+        app->kind = 0;
+        app->outcome = 0;
+        app->seq = frame->seq;
+    }
+    if (frame->version != ASC_WIRE_VERSION) {
+        refuse(app, ASC_ERROR_VERSION, "another protocol version");
+    } else if (found == NULL) {
+        refuse(app, ASC_ERROR_TYPE, "no such command");
+    } else if (app->project->fe != NULL && asc_fe_state_bytes(app->project->fe) > app->m.fe_bytes) {
+        refuse(app, ASC_ERROR_PROJECT, "front end needs more memory than it was given");
+    } else {
+        found->run(app, frame);
+    }
+}
+
+void asc_app_init(asc_app *app, const asc_project *project, const asc_app_memory *memory)
+{
+    memset(app, 0, sizeof *app);
+    app->project = project;
+    app->m = *memory;
+    asc_rx_init(&app->rx, (uint8_t *)app->cell, (uint32_t)sizeof app->cell);
+    arm(app);
+}
+
+/* The first valid frame of a cell counts; what follows it in the same cell is filler. */
+void asc_app_step(asc_app *app)
+{
+    uint32_t n = asc_port_wait(), at = 0;
+    asc_frame frame;
+    while (at < n) {
+        uint32_t taken;
+        asc_rx_event event = asc_rx_push(&app->rx, app->line + at, n - at, &taken, &frame);
+        at += taken;
+        if (event == ASC_RX_FRAME) {
+            answer(app, &frame);
+            return;
+        }
+    }
+    if (app->kind) {
+        ask_again(app, 1);
+    } else {
+        arm(app);
+    }
+}
