@@ -1,0 +1,192 @@
+"""The data sets by name: labels, clips with their folds, and how a clip becomes samples.
+
+A data set is one row of DATASETS: its facts, a loader from a folder to labels and clips, and two functions
+that turn a clip into samples and into a name for its content (the cache's key).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_asc.audio import esc50
+from mcu_asc.audio.pcm import load_pcm
+from mcu_asc.errors import UsageError
+from mcu_asc.nouns import Clip
+from mcu_asc.paths import data_root
+
+Contents = tuple[tuple[str, ...], tuple[Clip, ...]]  # labels, clips
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif"})
+FOLDER_FOLDS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """An opened data set.  Labels are in the order of the network's outputs; no group is in two folds."""
+
+    name: str
+    title: str
+    labels: tuple[str, ...]
+    clips: tuple[Clip, ...]
+    pcm: Callable[[Clip, int], NDArray[np.int16]]  # (clip, rate_hz) -> int16 mono, shape (samples,)
+    identity: Callable[[Clip], bytes]  # names the clip's content: equal bytes, equal samples
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """The folds that have clips, ascending."""
+        return tuple(sorted({clip.fold for clip in self.clips}))
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """What is known of a data set before it is opened."""
+
+    title: str
+    licence: str  # of the audio
+    load: Callable[[Path], Contents]  # made-by-code sets ignore the folder
+    needs_root: bool = True
+    window_s: float = 1.0  # length of one decision that suits it
+    pcm: Callable[[Clip, int], NDArray[np.int16]] | None = None  # None: the clip's file
+    identity: Callable[[Clip], bytes] | None = None  # None: SHA-256 of the clip's file
+
+
+def open_dataset(name: str, root: Path | None = None) -> Dataset:
+    """Open a data set of DATASETS.
+
+    `root` is the folder of the data (or its parent, where the loader says so); None takes the environment
+    variable MCU_ASC_DATA.  Sets made by code need none.  Raises UsageError for an unknown name, a missing
+    folder, table, column or file, and for a recording that lies in two folds.
+    """
+    row = DATASETS.get(name)
+    if row is None:
+        raise UsageError(f"unknown data set {name!r}", f"known: {', '.join(DATASETS)}")
+    root = root or data_root()
+    if row.needs_root:
+        if root is None:
+            raise UsageError(
+                f"data set {name} needs the folder of its audio", "give --data-root DIR or set MCU_ASC_DATA"
+            )
+        if not root.is_dir():
+            raise UsageError(f"{root}: no such folder", "check --data-root or MCU_ASC_DATA")
+    labels, clips = row.load(root or Path())
+    _check_groups(name, clips)
+    return Dataset(name, row.title, labels, clips, row.pcm or _file_pcm, row.identity or _file_identity)
+
+
+def select(ds: Dataset, folds: str | None = None, limit: int | None = None) -> tuple[Clip, ...]:
+    """The clips of some folds, in the data set's order.
+
+    `folds` is "4", "1,2,3" or "1-3"; None or "" is all.  `limit` keeps at most that many, the same ones
+    every time, spread evenly over the labels (their counts differ by at most one while no label runs
+    out).  Raises UsageError for a fold the set does not have or a limit below 1.
+    """
+    wanted = parse_folds(folds) if folds else ds.folds
+    for fold in wanted:
+        if fold not in ds.folds:
+            raise UsageError(
+                f"data set {ds.name} has no fold {fold}", f"it has {', '.join(map(str, ds.folds))}"
+            )
+    clips = [clip for clip in ds.clips if clip.fold in wanted]
+    if limit is None:
+        return tuple(clips)
+    if limit < 1:
+        raise UsageError(f"limit is {limit}", "it must be at least 1")
+    # Deal the clips out label by label; inside a label by a hash, so that recordings and devices mix.
+    ranked: list[tuple[int, int, str]] = []
+    for index, label in enumerate(ds.labels):
+        ids = sorted(
+            (c.id for c in clips if c.label == label), key=lambda i: hashlib.sha256(i.encode()).digest()
+        )
+        ranked += [(turn, index, id_) for turn, id_ in enumerate(ids)]
+    chosen = {id_ for _, _, id_ in sorted(ranked)[:limit]}
+    return tuple(clip for clip in clips if clip.id in chosen)
+
+
+def parse_folds(spec: str) -> tuple[int, ...]:
+    """ "4", "1,2,3" or "1-3" -> fold numbers, ascending and once each; UsageError for anything else."""
+    folds: set[int] = set()
+    for part in spec.split(","):
+        first, dash, last = part.strip().partition("-")
+        ends = (first.strip(), last.strip() if dash else first.strip())
+        if not all(end.isdecimal() for end in ends) or not int(ends[0]) <= int(ends[1]) < 1000:
+            raise UsageError(f"folds {spec!r} cannot be read", "write 4 or 1,2,3 or 1-3")
+        folds.update(range(int(ends[0]), int(ends[1]) + 1))
+    return tuple(sorted(folds))
+
+
+def load_folders(root: Path) -> Contents:
+    """A tree ROOT/LABEL/FILE or ROOT/LABEL/RECORDING/FILE: labels by name, folds by hash of the recording.
+
+    The clips of one RECORDING folder are one group, also across labels; a file directly under LABEL is its
+    own group.  Hidden files and folders are left out.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted(root.rglob("*")):
+        parts = path.relative_to(root).parts
+        hidden = any(part.startswith(".") for part in parts)
+        if len(parts) > 1 and path.suffix.lower() in AUDIO_SUFFIXES and path.is_file() and not hidden:
+            found.setdefault(parts[0], []).append(path)
+    if not found:
+        raise UsageError(
+            f"{root}: no audio files in folders named by label", "lay them out as ROOT/LABEL/FILE.wav"
+        )
+    clips = []
+    for label, paths in found.items():
+        for path in paths:
+            id_ = path.relative_to(root).as_posix()
+            parts = path.relative_to(root).parts
+            group = parts[1] if len(parts) > 2 else id_
+            fold = 1 + hashlib.sha256(group.encode()).digest()[0] % FOLDER_FOLDS
+            clips.append(Clip(id=id_, label=label, fold=fold, group=group, path=path))
+    return tuple(found), tuple(clips)
+
+
+def _file_pcm(clip: Clip, rate_hz: int) -> NDArray[np.int16]:
+    assert clip.path is not None, clip.id
+    return load_pcm(clip.path, rate_hz)
+
+
+def _file_identity(clip: Clip) -> bytes:
+    assert clip.path is not None, clip.id
+    try:
+        return hashlib.sha256(clip.path.read_bytes()).digest()
+    except OSError as error:
+        raise UsageError(
+            f"{clip.path}: cannot be read: {error.strerror}", "check the data set's folder"
+        ) from None
+
+
+def _check_groups(name: str, clips: tuple[Clip, ...]) -> None:
+    fold_of: dict[str, int] = {}
+    for clip in clips:
+        fold = fold_of.setdefault(clip.group, clip.fold)
+        if fold != clip.fold:
+            raise UsageError(
+                f"data set {name}: recording {clip.group} is in folds {fold} and {clip.fold}",
+                "training and test would share it: put its clips into one fold",
+            )
+
+
+DATASETS: dict[str, DatasetRow] = {
+    "esc10": DatasetRow(
+        title="ESC-10: 10 classes of environmental sound, 5 s clips",
+        licence="CC BY",
+        load=partial(esc50.load, classes=10),
+    ),
+    "esc50": DatasetRow(
+        title="ESC-50: 50 classes of environmental sound, 5 s clips",
+        licence="CC BY-NC",
+        load=partial(esc50.load, classes=50),
+    ),
+    "folders": DatasetRow(
+        title="a tree of your own: one folder per label",
+        licence="as its files say",
+        load=load_folders,
+    ),
+}
