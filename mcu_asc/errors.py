@@ -1,10 +1,10 @@
 """Every failure a user can cause or meet, and the exit code each one ends with.
 
-    AscError                 1  something failed
-    +-- UsageError           2  the command line or a file the user wrote is wrong
-    +-- OverBudget           3  the model does not fit the board or the budget
-    +-- ToolMissing          4  a program or package that is needed is not installed
-    +-- DeviceError          5  the board, the emulator or the line between them failed
+AscError                 1  something failed
++-- UsageError           2  the command line or a file the user wrote is wrong
++-- OverBudget           3  the model does not fit the board or the budget
++-- ToolMissing          4  a program or package that is needed is not installed
++-- DeviceError          5  the board, the emulator or the line between them failed
 """
 
 from __future__ import annotations

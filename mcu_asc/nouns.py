@@ -250,14 +250,32 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Usage:
-    """What a model or a firmware takes, in the units of `Board` and `Budget`."""
+class CountView:
+    """Parameters and MACs of one model by one counting rule."""
 
+    rule: str
     params: int
+    param_bytes: int
     macs: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Does a model fit a board and a budget?  RAM and flash are estimates until it is linked."""
+
+    fits: bool
+    params: int  # exact, folded, zeros included
+    macs: int  # exact
     arena_bytes: int
     ram_bytes: int
+    ram_limit_bytes: int
     flash_bytes: int
+    flash_limit_bytes: int
+    peak_layer: str  # where the arena is fullest
+    views: tuple[CountView, ...]
+    reasons: tuple[str, ...]  # one sentence for each limit that is exceeded
+    warnings: tuple[str, ...] = ()
 
 
 # ---- firmware ----------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ def bench_result(
     layers = manifest["layers"]
     if len(layer_cycles) != len(layers):
         raise DeviceError(
-            f"the device reports {len(layer_cycles)} layers, the project has {len(layers)}", "build and flash again"
+            f"the device reports {len(layer_cycles)} layers, the project has {len(layers)}",
+            "build and flash again",
         )
     return BenchResult(
         frontend_cycles=frontend_cycles,

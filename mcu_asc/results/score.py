@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcu_asc.audio.datasets import Dataset
 from mcu_asc.decide import decide
 from mcu_asc.errors import UsageError
-from mcu_asc.nouns import Classify, Clip, ClipResult, ModelCard, Quant, Report
+from mcu_asc.nouns import Classify, Clip, ClipResult, Model, ModelCard, Quant, Report
 
 Oracle = Callable[[NDArray[np.int16]], tuple[bytes, ...]]
 """int16 mono PCM at the front end's rate -> the output bytes of every window."""
@@ -35,33 +36,44 @@ class ClipScore:
     windows: int
 
 
-def probabilities(result: ClipResult, card: ModelCard, output: Quant) -> NDArray[np.float64]:
-    """Class probabilities of a clip from the int8 logits of its windows, by the card's decision rule."""
-    logits = np.array([np.frombuffer(w.logits, np.int8) for w in result.windows], np.float64)
-    real = (logits - output.zero_point[0]) * output.scale[0]
-    alive = np.array([w.alive_rows for w in result.windows])
-    return decide(real, alive, card.front_end.rows, card.decision)
+@dataclass(frozen=True)
+class Judge:
+    """What turns the logits of a clip's windows into an answer: the model's card and output scale."""
+
+    card: ModelCard
+    output: Quant
+
+    @staticmethod
+    def of(model: Model) -> Judge:
+        """UsageError when the model carries no front end and labels."""
+        if model.card is None:
+            raise UsageError("the model has no front end and labels inside", "export it with mcu-asc export")
+        output = model.graph.tensors[model.graph.outputs[0]].quant
+        assert output is not None  # the reader refuses an output without one
+        return Judge(model.card, output)
+
+    def probabilities(self, result: ClipResult) -> NDArray[np.float64]:
+        """Class probabilities of a clip by the card's decision rule."""
+        logits = np.array([np.frombuffer(w.logits, np.int8) for w in result.windows], np.float64)
+        real = (logits - self.output.zero_point[0]) * self.output.scale[0]
+        alive = np.array([w.alive_rows for w in result.windows])
+        return decide(real, alive, self.card.front_end.rows, self.card.decision)
 
 
 def score_clip(
-    clip: Clip,
-    pcm: NDArray[np.int16],
-    card: ModelCard,
-    output: Quant,
-    classify: Classify,
-    oracles: Mapping[str, Oracle],
+    clip: Clip, pcm: NDArray[np.int16], judge: Judge, classify: Classify, oracles: Mapping[str, Oracle]
 ) -> ClipScore:
     """Classify one clip and compare every logit byte with every oracle."""
     result = classify(pcm)
-    p = probabilities(result, card, output)
-    truth = card.labels.index(clip.label)
+    p = judge.probabilities(result)
+    labels = judge.card.labels
     ours = tuple(w.logits for w in result.windows)
     same = {name: oracle(pcm) == ours for name, oracle in oracles.items()}
     return ClipScore(
         clip.id,
         clip.label,
-        card.labels[int(np.argmax(p))],
-        -math.log(max(float(p[truth]), 1e-15)),  # clipped as scikit-learn clips it
+        labels[int(np.argmax(p))],
+        -math.log(max(float(p[labels.index(clip.label)]), 1e-15)),  # clipped as scikit-learn clips it
         tuple(n for n, ok in same.items() if ok),
         tuple(n for n, ok in same.items() if not ok),
         sum(w.frontend_cycles for w in result.windows),
@@ -90,7 +102,8 @@ class Journal:
         lines = self.path.read_text().splitlines()
         if not lines or json.loads(lines[0]) != identity:
             raise UsageError(
-                f"{self.path} is the journal of another run", "score without --resume, or with the same options"
+                f"{self.path} is the journal of another run",
+                "score without --resume, or with the same options",
             )
         whole = []
         for line in lines[1:]:
@@ -111,29 +124,47 @@ class Journal:
 
 def score_all(
     clips: Sequence[Clip],
-    pcm: Callable[[Clip], NDArray[np.int16]],
-    card: ModelCard,
-    output: Quant,
+    ds: Dataset,
+    judge: Judge,
     classify: Classify,
     oracles: Mapping[str, Oracle],
     journal: Journal,
-    progress: Callable[[ClipScore], None],
+    progress: Callable[[int, str], None],
 ) -> Report:
     """Score the clips that the journal does not hold yet and report on all of them.
 
     Errors of the device pass through; the journal then holds every clip scored so far.
     """
+    labels = judge.card.labels
     for clip in clips:
-        if clip.label not in card.labels:
+        if clip.label not in labels:
             raise UsageError(
                 f"clip {clip.id} is labelled '{clip.label}', which the model does not know",
-                "score on the data set it was trained for: " + ", ".join(card.labels),
+                "score on the data set it was trained for: " + ", ".join(labels),
             )
-    for clip in clips:
+    for i, clip in enumerate(clips):
         if clip.id not in journal.done:
-            journal.add(score_clip(clip, pcm(clip), card, output, classify, oracles))
-        progress(journal.done[clip.id])
-    return report([journal.done[c.id] for c in clips], card.labels)
+            pcm = ds.pcm(clip, judge.card.front_end.sample_rate_hz)
+            journal.add(score_clip(clip, pcm, judge, classify, oracles))
+        progress(i + 1, f"{clip.id}: {journal.done[clip.id].answer}")
+    return report([journal.done[c.id] for c in clips], labels)
+
+
+def summary(result: Report, journal: Journal, oracles: Sequence[str], retries: int) -> dict[str, Any]:
+    """What `score --json` prints of a finished run."""
+    windows = max(1, sum(s.windows for s in journal.done.values()))
+    return {
+        "clips": result.clips,
+        "correct": result.correct,
+        "accuracy": result.accuracy,
+        "log_loss": result.log_loss,
+        "labels": result.labels,
+        "confusion": result.confusion,
+        "parity": {"compared": result.compared, "equal": result.equal, "against": list(oracles)},
+        "retries": retries,
+        "frontend_cycles_per_window": sum(s.frontend_cycles for s in journal.done.values()) // windows,
+        "model_cycles_per_window": sum(s.model_cycles for s in journal.done.values()) // windows,
+    }
 
 
 def report(scores: Iterable[ClipScore], labels: tuple[str, ...]) -> Report:
@@ -159,8 +190,8 @@ def report(scores: Iterable[ClipScore], labels: tuple[str, ...]) -> Report:
     )
 
 
-def interpreter_oracle(content: bytes, card: ModelCard) -> Oracle | None:
-    """The TFLM interpreter (wheel `tflite-micro`) on the C front end's rows; None where it is not installed."""
+def interpreter_oracle(model: Model) -> Oracle | None:
+    """The TFLM interpreter (wheel `tflite-micro`) on the C front end's rows; None where it is missing."""
     try:
         from tflite_micro import runtime
     except ImportError:
@@ -168,21 +199,17 @@ def interpreter_oracle(content: bytes, card: ModelCard) -> Oracle | None:
     from mcu_asc.audio.features import windows
     from mcu_asc.audio.frontend import extract
 
-    interpreter = runtime.Interpreter.from_bytes(content)
+    interpreter = runtime.Interpreter.from_bytes(model.content)
+    card = Judge.of(model).card
+    fe = card.front_end
 
     def run(pcm: NDArray[np.int16]) -> tuple[bytes, ...]:
-        fe = card.front_end
-        rows = extract(padded(pcm, fe.samples), fe).q
+        padded = np.pad(pcm, (0, max(0, fe.samples - len(pcm))))
         out = []
-        for window in windows(rows, fe.rows, card.decision.hop_rows):
+        for window in windows(extract(padded, fe).q, fe.rows, card.decision.hop_rows):
             interpreter.set_input(np.ascontiguousarray(window).reshape(1, fe.rows, fe.bands, 1), 0)
             interpreter.invoke()
             out.append(interpreter.get_output(0).astype(np.int8).tobytes())
         return tuple(out)
 
     return run
-
-
-def padded(pcm: NDArray[np.int16], samples: int) -> NDArray[np.int16]:
-    """At least `samples` long, with zeros at the end."""
-    return np.pad(pcm, (0, max(0, samples - len(pcm))))

@@ -1,0 +1,545 @@
+"""The verbs.  The only module that prints or exits; everything it says comes from results of other rooms."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as jsonlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcu_asc import __version__, config, paths
+from mcu_asc.errors import AscError, DeviceError, OverBudget, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mcu_asc.device.session import Session
+    from mcu_asc.nouns import BenchResult, CheckResult, Image, Model, Report
+    from mcu_asc.results.score import Oracle
+
+ESTIMATE = "estimate: Cortex-M4 timing tables on the emulated instruction stream, not measured on silicon"
+
+
+def _out() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _err() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(jsonlib.dumps(value, default=list))
+
+
+@contextmanager
+def _progress(total: int | None, text: str) -> Iterator[Callable[..., None]]:
+    """A bar on stderr; yields update(done, text)."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=_err(), transient=True) as bar:
+        task = bar.add_task(text, total=total, note="")
+
+        def update(done: int, note: str = "", total: int | None = None, text: str | None = None) -> None:
+            bar.update(task, completed=done, note=note, total=total, description=text)
+
+        yield update
+
+
+def _student(name: str) -> Path:
+    """The shipped student's .tflite."""
+    known = sorted(p.parent.name for p in paths.students_dir().glob("*/student.tflite"))
+    if name not in known:
+        raise UsageError(f"no shipped student is called '{name}'", "shipped: " + ", ".join(known))
+    return paths.students_dir() / name / "student.tflite"
+
+
+def _model(path: str) -> Model:
+    """A model by path, or by the name of a shipped student."""
+    from mcu_asc import compiler
+
+    known = {p.parent.name for p in paths.students_dir().glob("*/student.tflite")}
+    return compiler.read(_student(path) if path in known else Path(path))
+
+
+# ---- options that several verbs share -------------------------------------------------------------
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+board_option = click.option("--board", default="nano33", show_default=True, help="Board name or TOML file.")
+data_root_option = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    help="Folder that holds the data set. [default: $MCU_ASC_DATA]",
+)
+on_option = click.option(
+    "--on",
+    default="emulator",
+    show_default=True,
+    help="emulator, host, or a port: /dev/ttyACM0, socket://HOST:PORT.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error (anywhere on the line).")
+def cli(debug: bool) -> None:
+    """Acoustic-scene classifiers from training to a microcontroller."""
+
+
+# ---- learn ---------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@data_root_option
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/RECIPE]")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@json_option
+def train(recipe: Path, data_root: Path | None, out: Path | None, resume: bool, as_json: bool) -> None:
+    """Train the student that RECIPE.toml describes: float, pruned, quantisation-aware."""
+    from mcu_asc import learn
+
+    with _progress(None, "reading") as update:
+        run = learn.train(
+            recipe,
+            data_root or paths.data_root(),
+            out,
+            resume,
+            lambda stage, step, total, text: update(step, text, total, stage),
+        )
+    if as_json:
+        _print_json({"run": str(run)})
+    else:
+        _out().print(f"trained: {run}; next: mcu-asc export {run}")
+
+
+@cli.command()
+@click.argument("student", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="[default: STUDENT/student.tflite]")
+@json_option
+def export(student: Path, out: Path | None, as_json: bool) -> None:
+    """Write the int8 .tflite of a trained STUDENT (run directory), front end and labels inside."""
+    from mcu_asc import learn
+
+    path = learn.export(student, out)
+    if as_json:
+        _print_json({"tflite": str(path), "bytes": path.stat().st_size})
+    else:
+        _out().print(f"wrote {path}, {path.stat().st_size:,} bytes; next: mcu-asc check {path}")
+
+
+# ---- check and build -------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("tflite")
+@board_option
+@click.option("--budget", default=None, help="Budget name (dcase2021, dcase2022, dcase2024) or TOML file.")
+@json_option
+def check(tflite: str, board: str, budget: str | None, as_json: bool) -> None:
+    """Count parameters, MACs and memory of TFLITE (a file or a shipped student) against board and budget."""
+    from mcu_asc.results.check import check as run
+
+    the_board = config.load_board(board)
+    the_budget = config.load_budget(budget) if budget else None
+    result = run(_model(tflite), the_board, the_budget)
+    if as_json:
+        _print_json(dataclasses.asdict(result))
+    else:
+        _print_check(result, the_board.title, the_budget.title if the_budget else "no budget")
+    if not result.fits:
+        raise OverBudget("does not fit: " + "; ".join(result.reasons), "a narrower or shallower student fits")
+
+
+def _print_check(r: CheckResult, board: str, budget: str) -> None:
+    from rich.table import Table
+
+    out = _out()
+    table = Table(title=f"{budget}: the worst count decides", title_justify="left")
+    for name, justify in (
+        ("counted as", "left"),
+        ("parameters", "right"),
+        ("bytes", "right"),
+        ("MACs", "right"),
+    ):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for v in r.views:
+        table.add_row(v.rule, f"{v.params:,}", f"{v.param_bytes:,}", f"{v.macs:,}")
+    out.print(table)
+    out.print(
+        f"{board}: arena {r.arena_bytes:,} B (peak at layer '{r.peak_layer}'), RAM {r.ram_bytes:,} of "
+        f"{r.ram_limit_bytes:,} B, flash about {r.flash_bytes:,} of {r.flash_limit_bytes:,} B"
+    )
+    for warning in r.warnings:
+        out.print(f"note: {warning}")
+    if r.fits:
+        out.print("fits")
+
+
+@cli.command()
+@click.argument("tflite", required=False)
+@board_option
+@click.option(
+    "--student", default="esc10", show_default=True, help="Shipped student, where no TFLITE is given."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="[default: build/NAME-BOARD]")
+@json_option
+def build(tflite: str | None, board: str, student: str, out: Path | None, as_json: bool) -> None:
+    """Compile TFLITE to a firmware project and link it: firmware.elf, .hex, .bin."""
+    from mcu_asc import firmware
+    from mcu_asc.device import build as building
+    from mcu_asc.results.check import check as run_check
+
+    the_board = config.load_board(board)
+    model = _model(tflite or student)
+    fit = run_check(model, the_board, None)
+    if not fit.fits:
+        raise OverBudget("does not fit: " + "; ".join(fit.reasons), "see mcu-asc check")
+    project = firmware.project(model, the_board)
+    target = out or Path("build") / f"{project.name}-{the_board.name}"
+    firmware.write(project, target)
+    image = building.compile_project(target, "board")
+    if as_json:
+        _print_json({"out": str(target), **_image(image), "arena_bytes": project.manifest["arena_bytes"]})
+    else:
+        _print_image(image, project.manifest, fit, target)
+
+
+def _image(i: Image) -> dict[str, Any]:
+    return {
+        "elf": str(i.elf),
+        "text_bytes": i.text_bytes,
+        "data_bytes": i.data_bytes,
+        "bss_bytes": i.bss_bytes,
+        "flash_bytes": i.flash_bytes,
+        "ram_bytes": i.ram_bytes,
+    }
+
+
+def _print_image(image: Image, manifest: Any, fit: CheckResult, target: Path) -> None:
+    from rich.table import Table
+
+    weights, tables = manifest["weight_bytes"], manifest["table_bytes"]
+    table = Table(title=f"{manifest['name']} on {manifest['board']}", title_justify="left")
+    table.add_column("what")
+    table.add_column("bytes", justify="right")
+    table.add_column("of", justify="right")
+    for what, size, limit in (
+        ("flash", image.flash_bytes, fit.flash_limit_bytes),
+        ("  weights", weights, None),
+        ("  tables", tables, None),
+        ("  code", image.flash_bytes - weights - tables, None),
+        ("RAM", image.ram_bytes, fit.ram_limit_bytes),
+        ("  arena", manifest["arena_bytes"], None),
+        ("  stack reserved", image.stack_bytes, None),
+    ):
+        table.add_row(what, f"{size:,}", f"{limit:,}" if limit else "")
+    _out().print(table)
+    _out().print(
+        f"arm-none-eabi-size: text {image.text_bytes:,} data {image.data_bytes:,} bss {image.bss_bytes:,}\n"
+        f"wrote {target}/firmware.elf, .hex, .bin; next: mcu-asc score {target} --on emulator"
+    )
+
+
+# ---- score and bench -------------------------------------------------------------------------------
+
+
+def _manifest(project: Path) -> dict[str, Any]:
+    path = project / "project.json"
+    try:
+        manifest = jsonlib.loads(path.read_text())
+    except (OSError, ValueError) as e:
+        raise UsageError(f"{project} is not a firmware project ({e})", "make one with mcu-asc build") from e
+    if not isinstance(manifest, dict):
+        raise UsageError(f"{path} is not a manifest of ours", "make one with mcu-asc build")
+    return manifest
+
+
+@cli.command()
+@click.argument("project", type=click.Path(path_type=Path))
+@on_option
+@click.option("--data", default="esc10", show_default=True, help="Data set to score.")
+@data_root_option
+@click.option("--folds", default="4", show_default=True, help="Folds, e.g. 4 or 1,2,3.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most N clips, spread over the classes.")
+@click.option("--resume", is_flag=True, help="Go on where a broken run stopped.")
+@click.option("--cycles", is_flag=True, help="Count cycles in the emulator (slower).")
+@click.option("--png", type=click.Path(path_type=Path), help="Draw the confusion matrix.")
+@json_option
+def score(
+    project: Path,
+    on: str,
+    data: str,
+    data_root: Path | None,
+    folds: str,
+    limit: int | None,
+    resume: bool,
+    cycles: bool,
+    png: Path | None,
+    as_json: bool,
+) -> None:
+    """Stream test clips to the firmware in PROJECT, score them, compare every logit with the host's."""
+    from mcu_asc import compiler
+    from mcu_asc.audio import datasets
+    from mcu_asc.results import score as scoring
+
+    manifest = _manifest(project)
+    model = compiler.read(project / "model.tflite")
+    ds = datasets.open_dataset(data, data_root or paths.data_root())
+    clips = datasets.select(ds, folds, limit)
+    kind = on if on in ("emulator", "host") else "port"
+    identity = {
+        "fingerprint": manifest["fingerprint"],
+        "data": data,
+        "folds": folds,
+        "limit": limit,
+        "on": kind,
+        "version": __version__,
+    }
+    journal = scoring.Journal(project / f"score-{data}-{kind}.jsonl", identity, resume)
+
+    with ExitStack() as stack:
+        session, oracles = _targets(stack, project, on, cycles, model)
+        update = stack.enter_context(_progress(len(clips), f"scoring on {kind}"))
+        try:
+            result = scoring.score_all(
+                clips, ds, scoring.Judge.of(model), session.classify, oracles, journal, update
+            )
+        except DeviceError as e:
+            fault = session.fault()
+            raise DeviceError(
+                f"{f'{e.message}: {fault}' if fault else e.message}; "
+                f"{len(journal.done)} of {len(clips)} clips are kept in {journal.path}",
+                f"{e.hint}, then score again with --resume",
+            ) from e
+
+    summary = {**identity, **scoring.summary(result, journal, list(oracles), session.retries)}
+    if cycles:
+        summary["cycles_are"] = ESTIMATE if kind == "emulator" else "measured on the device"
+    (project / f"score-{data}-{kind}.json").write_text(jsonlib.dumps(summary, indent=1) + "\n")
+    if png:
+        from mcu_asc.results.report import draw_confusion
+
+        draw_confusion(result, png)
+    if as_json:
+        _print_json(summary)
+    else:
+        _print_score(result, summary, list(oracles), kind)
+    if result.equal != result.compared:
+        raise AscError(
+            f"{result.compared - result.equal} of {result.compared} clips differ from {', '.join(oracles)}",
+            f"see 'different' in {journal.path}",
+        )
+
+
+def _targets(
+    stack: ExitStack, project: Path, on: str, cycles: bool, model: Model
+) -> tuple[Session, dict[str, Oracle]]:
+    """The device to score, and what its logits are compared with: the TFLM interpreter and the C on the host."""
+    from mcu_asc.device.targets import open_target
+    from mcu_asc.results.score import interpreter_oracle
+
+    session = stack.enter_context(open_target(project, on, cycles=cycles))
+    oracles: dict[str, Oracle] = {}
+    if tflm := interpreter_oracle(model):
+        oracles["TFLM interpreter"] = tflm
+    if on != "host":
+        host = stack.enter_context(open_target(project, "host"))
+        oracles["host C"] = lambda pcm: tuple(w.logits for w in host.classify(pcm).windows)
+    return session, oracles
+
+
+def _print_score(r: Report, summary: dict[str, Any], oracles: list[str], kind: str) -> None:
+    from rich.table import Table
+
+    out = _out()
+    short = (
+        [f"{chr(97 + i)}" for i in range(len(r.labels))] if len(r.labels) <= 26 else list(map(str, r.labels))
+    )
+    table = Table(title=f"{summary['data']}, folds {summary['folds']}, on {kind}", title_justify="left")
+    table.add_column("truth \\ answer")
+    for s in short:
+        table.add_column(s, justify="right")
+    for s, label, row in zip(short, r.labels, r.confusion, strict=True):
+        table.add_row(f"{s} {label}", *(str(v) if v else "·" for v in row))
+    out.print(table)
+    out.print(
+        f"accuracy {100 * r.accuracy:.2f} % ({r.correct} of {r.clips} clips), log loss {r.log_loss:.4f}"
+    )
+    if r.compared:
+        share = 100 * r.equal / r.compared
+        out.print(
+            f"parity: {r.equal} of {r.compared} clips ({share:g} %) equal in every logit byte to "
+            + " and ".join(oracles)
+        )
+    if "TFLM interpreter" not in oracles:
+        out.print("note: the TFLM interpreter is not installed here: pip install 'mcu-asc[oracle]'")
+    if "cycles_are" in summary:
+        front, net = summary["frontend_cycles_per_window"], summary["model_cycles_per_window"]
+        out.print(f"cycles per window: front end {front:,}, model {net:,} ({summary['cycles_are']})")
+    if summary["retries"]:
+        out.print(f"note: {summary['retries']} transfers were asked for again")
+
+
+@cli.command()
+@click.argument("project", type=click.Path(path_type=Path))
+@on_option
+@json_option
+def bench(project: Path, on: str, as_json: bool) -> None:
+    """Cycles of the front end and of each layer for one window, RAM, deepest stack, flash."""
+    from mcu_asc.device import build as building
+    from mcu_asc.device.targets import open_target
+    from mcu_asc.results.bench import bench_result
+
+    manifest = _manifest(project)
+    image = building.compile_project(project, "board")
+    with open_target(project, on, cycles=True) as session:
+        b = session.bench()
+    result = bench_result(
+        manifest, image, b.frontend_cycles, b.layer_cycles, b.stack_bytes, estimated=on == "emulator"
+    )
+    if as_json:
+        _print_json(dataclasses.asdict(result))
+    else:
+        unit = "ns" if on == "host" else "cycles"
+        _print_bench(result, manifest, unit)
+
+
+def _print_bench(r: BenchResult, manifest: dict[str, Any], unit: str) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"{manifest['name']} on {manifest['board']}, one window", title_justify="left")
+    for name in ("layer", "op"):
+        table.add_column(name)
+    for name in ("MACs", unit, f"{unit}/MAC", "share"):
+        table.add_column(name, justify="right")
+
+    def row(name: str, op: str, macs: int, cycles: int) -> None:
+        share = f"{100 * cycles / max(1, r.total_cycles):.1f} %"
+        table.add_row(
+            name,
+            op,
+            f"{macs:,}" if macs else "",
+            f"{cycles:,}",
+            f"{cycles / macs:.2f}" if macs else "",
+            share,
+        )
+
+    if r.frontend_cycles:
+        row("front end", "", 0, r.frontend_cycles)
+    for layer in r.layers:
+        row(layer.name, layer.op, layer.macs, layer.cycles)
+    row("total", "", sum(x.macs for x in r.layers), r.total_cycles)
+    out = _out()
+    out.print(table)
+    if unit == "cycles":
+        mhz = manifest["clock_hz"] / 1e6
+        out.print(f"{r.total_cycles / mhz / 1e3:.1f} ms a window at {mhz:g} MHz")
+    if r.estimated:
+        out.print(f"cycles: {ESTIMATE}")
+    out.print(
+        f"arena {r.arena_bytes:,} B, RAM {r.ram_bytes:,} B, deepest stack seen {r.stack_bytes:,} B, "
+        f"flash {r.flash_bytes:,} B, of it code {r.code_bytes:,} B"
+    )
+
+
+# ---- about -----------------------------------------------------------------------------------------
+
+
+@cli.command()
+@json_option
+def boards(as_json: bool) -> None:
+    """List the boards."""
+    rows = [config.load_board(name) for name in config.board_names()]
+    if as_json:
+        _print_json([dataclasses.asdict(b) for b in rows])
+        return
+    from rich.table import Table
+
+    table = Table()
+    for name in ("board", "title", "cpu", "MHz", "flash for us", "RAM", "microphone"):
+        table.add_column(name)
+    for b in rows:
+        mic = ", ".join(f"{r:,} Hz" for r in b.mic_rates_hz) or "none"
+        table.add_row(
+            b.name, b.title, b.cpu, f"{b.clock_hz / 1e6:g}", f"{b.app_flash_bytes:,}", f"{b.ram_bytes:,}", mic
+        )
+    _out().print(table)
+
+
+@cli.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Say which tools are here and how to get the ones that are not."""
+    from mcu_asc.results.doctor import examine
+
+    findings = examine()
+    if as_json:
+        _print_json([dataclasses.asdict(f) for f in findings])
+    else:
+        for f in findings:
+            mark = (
+                "[green]ok     [/]" if f.found else ("[red]missing[/]" if f.needed else "[yellow]absent [/]")
+            )
+            _out().print(f"{mark} {f.name}: {f.detail}")
+    if missing := [f for f in findings if f.needed and not f.found]:
+        from mcu_asc.errors import ToolMissing
+
+        raise ToolMissing("missing: " + ", ".join(f.name for f in missing), missing[0].detail)
+
+
+@cli.command()
+@json_option
+def version(as_json: bool) -> None:
+    """Print the version."""
+    if as_json:
+        _print_json({"version": __version__})
+    else:
+        click.echo(f"mcu-asc {__version__}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The entry point: every error becomes one line and an exit code."""
+    args = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in args
+    try:
+        code = cli.main([a for a in args if a != "--debug"], prog_name="mcu-asc", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as e:
+        click.echo(e.format_message())
+        sys.exit(2)
+    except click.ClickException as e:
+        where = f" ({e.ctx.command_path} --help)" if isinstance(e, click.UsageError) and e.ctx else ""
+        click.echo(f"error: {e.format_message()}{where}", err=True)
+        sys.exit(e.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except AscError as e:
+        if debug:
+            raise
+        click.echo(f"error: {e.message}" + (f" -> {e.hint}" if e.hint else ""), err=True)
+        sys.exit(e.exit_code)
+    except Exception as e:
+        if debug:
+            raise
+        click.echo(
+            f"error: {type(e).__name__}: {e} -> a defect of ours; run again with --debug and report it",
+            err=True,
+        )
+        sys.exit(1)

@@ -1,0 +1,114 @@
+"""Parameters and MACs by every counting rule in use, and a challenge's verdict on the worst of them.
+
+The DCASE complexity tool NeSsi counts differently for each file type it is given.  For a .tflite it uses
+tflite-tools: pooling, MEAN and ADD count as MACs and every constant counts by its bytes, biases four.
+Its Keras and PyTorch rules see the network before BatchNorm is folded; they are rebuilt here with the
+usual assumption, BatchNorm in place of a bias behind every convolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mcu_asc.nouns import Budget, CountView, Graph, LayerCount, Op
+
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+
+
+def views(graph: Graph, counts: Sequence[LayerCount]) -> tuple[CountView, ...]:
+    """One row a rule; the exact count first."""
+    exact = CountView(
+        "exact",
+        sum(c.params for c in counts),
+        sum(c.param_bytes for c in counts),
+        sum(c.macs for c in counts),
+        "folded weights and biases, zeros included; MACs of convolutions and dense layers",
+    )
+    nonzero = CountView(
+        "non-zero",
+        sum(c.params - c.zeros for c in counts),
+        sum(c.param_bytes - c.zeros for c in counts),
+        exact.macs,
+        "as exact, without parameters that are zero",
+    )
+    return exact, nonzero, _nessi_tflite(graph, counts), *_nessi_unfolded(graph, counts)
+
+
+def _extra_mean(graph: Graph, op: Op) -> int:
+    return graph.tensors[op.inputs[0]].elements
+
+
+def _extra_pool(graph: Graph, op: Op) -> int:
+    return graph.tensors[op.outputs[0]].elements * int(op.attrs.filter[0]) * int(op.attrs.filter[1])
+
+
+def _extra_add(graph: Graph, op: Op) -> int:
+    return graph.tensors[op.outputs[0]].elements
+
+
+_NESSI_EXTRA: dict[str, Callable[[Graph, Op], int]] = {
+    "MEAN": _extra_mean,
+    "MAX_POOL_2D": _extra_pool,
+    "AVERAGE_POOL_2D": _extra_pool,
+    "ADD": _extra_add,
+}
+
+
+def _nessi_tflite(graph: Graph, counts: Sequence[LayerCount]) -> CountView:
+    extra = sum(_NESSI_EXTRA[op.kind](graph, op) for op in graph.ops if op.kind in _NESSI_EXTRA)
+    constants = [
+        t
+        for op in graph.ops
+        for i in op.inputs
+        if i >= 0 and (t := graph.tensors[i]).data is not None and t.shape != (0,)
+    ]
+    size = sum(t.bytes for t in constants)
+    return CountView(
+        "NeSsi tflite",
+        size,
+        size,
+        sum(c.macs for c in counts) + extra,
+        "bytes of all constants stand for parameters; pooling, MEAN and ADD count as MACs",
+    )
+
+
+def _nessi_unfolded(graph: Graph, counts: Sequence[LayerCount]) -> tuple[CountView, CountView]:
+    """The Keras and PyTorch rules on the network as it was before folding, as far as it can be known."""
+    weights = sum(c.params for c in counts)
+    channels = sum(c.output_shape[-1] for c in counts if c.kind in _CONVOLUTIONS)
+    macs = sum(c.macs for c in counts)
+    outputs = sum(int(np.prod(c.output_shape)) for c in counts if c.params)
+    note = "rebuilt: BatchNorm (gamma, beta) in place of the bias of every convolution"
+    params = weights + channels
+    return (
+        CountView(
+            "NeSsi Keras", params, params, macs + outputs, note + "; half of its FLOPs, BatchNorm leaks in"
+        ),
+        CountView("NeSsi PyTorch", params, params, macs + 2 * channels, note),
+    )
+
+
+def over_budget(counted: Sequence[CountView], budget: Budget) -> tuple[str, ...]:
+    """One sentence for each limit of the budget that the worst count exceeds."""
+    kept = [v for v in counted if (v.rule != "non-zero") == budget.count_zeros]
+    # What NeSsi prints as parameters of a .tflite are bytes: it is compared with limits in bytes only.
+    by_number = [v for v in kept if v.rule != "NeSsi tflite"]
+    limits = (
+        (budget.max_params, by_number, "params", "parameters"),
+        (budget.max_param_bytes, kept, "param_bytes", "bytes of parameters"),
+        (budget.max_macs, counted, "macs", "MACs for one inference"),
+    )
+    reasons = []
+    for limit, rows, key, what in limits:
+        if not limit or not rows:
+            continue
+        worst = max(rows, key=lambda v: int(getattr(v, key)))
+        value = int(getattr(worst, key))
+        if value > limit:
+            reasons.append(
+                f"{value:,} {what} (counted as {worst.rule}), {budget.name} allows {limit:,}: "
+                f"{value - limit:,} too many"
+            )
+    return tuple(reasons)
