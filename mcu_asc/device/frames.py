@@ -1,0 +1,133 @@
+"""The frames on the serial line: the twin of firmware/asc/asc_wire.c, byte for byte.
+
+A frame on the line is COBS(type u8, version u8, seq u16, length u16, payload, CRC-32 u32) and one 0x00,
+all little endian.  Runs of 0x00 are idle filler.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+VERSION = 1
+COMMAND_LINE = 64  # bytes of a command's cell on the line
+_HEAD = struct.Struct("<BBHH")
+_CRC = struct.Struct("<I")
+_LONGEST = 4096  # no frame of the device is longer: what lasts longer is garbage
+
+
+class Type(IntEnum):
+    """Commands of the host, then replies of the device; payloads: see asc_wire.h."""
+
+    HELLO = 0x01
+    CLIP = 0x02
+    TENSOR = 0x03
+    BENCH = 0x04
+    DATA = 0x05
+    STATUS = 0x06
+
+    HELLO_IS = 0x81
+    CREDIT = 0x82
+    BUSY = 0x83
+    RESULT = 0x84
+    FEATURES = 0x85
+    DONE = 0x86
+    LAYERS = 0x87
+    BENCHED = 0x88
+    ERROR = 0xFF
+
+
+CLIP_FEATURES = 1  # flag of CLIP: send the int8 rows too
+
+
+@dataclass(frozen=True)
+class Frame:
+    type: int
+    seq: int
+    payload: bytes = b""
+    version: int = VERSION
+
+
+def cobs(data: bytes) -> bytes:
+    """Consistent overhead byte stuffing: the same data without 0x00; no delimiter added."""
+    out = bytearray()
+    parts = data.split(b"\0")
+    for last, part in enumerate(parts, 1 - len(parts)):
+        while len(part) >= 254:
+            out += b"\xff" + part[:254]
+            part = part[254:]
+            if not part and last == 0:  # data that ends with a longest block needs no empty one after it
+                return bytes(out)
+        out.append(len(part) + 1)
+        out += part
+    return bytes(out)
+
+
+def uncobs(stuffed: bytes) -> bytes | None:
+    """The inverse of `cobs`; None where `stuffed` cannot have come from it."""
+    out = bytearray()
+    at = 0
+    while at < len(stuffed):
+        code = stuffed[at]
+        block = stuffed[at + 1 : at + code]
+        if code == 0 or len(block) != code - 1 or 0 in block:
+            return None
+        out += block
+        at += code
+        if code != 0xFF and at < len(stuffed):
+            out.append(0)
+    return bytes(out)
+
+
+def encode(frame: Frame) -> bytes:
+    """The frame on the line, its closing 0x00 included."""
+    raw = _HEAD.pack(frame.type, frame.version, frame.seq, len(frame.payload)) + frame.payload
+    return cobs(raw + _CRC.pack(zlib.crc32(raw))) + b"\0"
+
+
+def decode(stuffed: bytes) -> Frame | None:
+    """What stands between two 0x00 -> Frame; None for a damaged one."""
+    raw = uncobs(stuffed)
+    if raw is None or len(raw) < _HEAD.size + _CRC.size:
+        return None
+    body, (crc,) = raw[:-4], _CRC.unpack(raw[-4:])
+    kind, version, seq, length = _HEAD.unpack_from(body)
+    payload = body[_HEAD.size :]
+    if crc != zlib.crc32(body) or length != len(payload):
+        return None
+    return Frame(kind, seq, payload, version)
+
+
+def cell(frame: Frame, line_bytes: int) -> bytes:
+    """The frame filled up with 0x00 to the length that the device has armed."""
+    line = encode(frame)
+    if len(line) > line_bytes:
+        raise ValueError(f"frame of {len(line)} bytes in a cell of {line_bytes}")
+    return line + bytes(line_bytes - len(line))
+
+
+class Decoder:
+    """Bytes as they come -> frames; in step again after any damage at the next 0x00."""
+
+    def __init__(self) -> None:
+        self._open = bytearray()
+        self.bad = 0  # damaged frames seen, noise between 0x00 included
+
+    def push(self, data: bytes) -> Iterator[Frame]:
+        """Yield the valid frames that end in `data`; damaged ones are counted in `bad`."""
+        *ended, rest = data.split(b"\0")
+        for part in ended:
+            stuffed = bytes(self._open) + part
+            self._open.clear()
+            if stuffed:
+                frame = decode(stuffed)
+                if frame is None:
+                    self.bad += 1
+                else:
+                    yield frame
+        self._open += rest
+        if len(self._open) > _LONGEST:  # still bad when its 0x00 comes, and no memory is eaten till then
+            del self._open[_LONGEST:]
