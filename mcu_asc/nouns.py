@@ -326,6 +326,17 @@ class DeviceInfo:
     output_bytes: int
     sample_rate_hz: int  # 0: no front end on the device
     clock_hz: int
+    layers: int
+    window: int  # samples under the analysis window
+    hop: int  # samples from one row to the next
+    rows: int  # of one input of the network
+    bands: int
+    cell_bytes: int  # most bytes of samples in one frame
+
+    @property
+    def samples(self) -> int:
+        """Samples needed for one input of the network."""
+        return self.window + (self.rows - 1) * self.hop
 
 
 @dataclass(frozen=True)
