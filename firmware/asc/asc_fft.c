@@ -6,16 +6,10 @@
 #define SQRT_HALF_Q30 759250125  /* sqrt(1/2) / 4 under mulr, which is where a stage scales */
 
 /* SMULWB: 32 x 16 bits, the low 16 bits of the product dropped. */
-static inline int32_t mulw(int32_t w, int16_t x)
-{
-    return (int32_t)(((int64_t)w * x) >> 16);
-}
+static inline int32_t mulw(int32_t w, int16_t x) { return (int32_t)(((int64_t)w * x) >> 16); }
 
 /* SMMULR: the high word of a * b, rounded. */
-static inline int32_t mulr(int32_t a, int32_t b)
-{
-    return (int32_t)(((int64_t)a * b + 0x80000000LL) >> 32);
-}
+static inline int32_t mulr(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + 0x80000000LL) >> 32); }
 
 /* SMMLAR: the high word of c * 2^32 + a * b, rounded once. */
 static inline int32_t mlar(int32_t a, int32_t b, int32_t c)

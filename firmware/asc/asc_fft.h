@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 typedef struct {
-    uint16_t n;              /* FFT length */
-    const int32_t *window;   /* n values in the order of the first stage, Q29 (radix-8) or Q30; peak just below 1 */
+    uint16_t n; /* FFT length */
+    const int32_t
+        *window; /* n values in the order of the first stage, Q29 (radix-8) or Q30; peak just below 1 */
     const int16_t *steps;    /* bytes from one group of the first stage to the next; 0 ends */
     const int32_t *twiddles; /* Q30, stage after stage, 6 words per k = 1 .. m/2-1 of stage m */
 } asc_fft_table;

@@ -25,10 +25,7 @@ static const uint32_t log2_segments[64] = {
 };
 
 /* Leading zeros of v != 0.  GCC and Clang, the only compilers of this firmware, make one CLZ of it. */
-static inline int32_t leading_zeros(uint32_t v)
-{
-    return __builtin_clz(v);
-}
+static inline int32_t leading_zeros(uint32_t v) { return __builtin_clz(v); }
 
 int32_t asc_log2_q16(uint64_t v)
 {
@@ -113,10 +110,7 @@ static void make_row(asc_fe_state *s, const int16_t *x, asc_fe_row *row)
     row->ready = 1;
 }
 
-uint32_t asc_fe_state_bytes(const asc_fe *fe)
-{
-    return ASC_FE_STATE_BYTES(fe->fft.n, fe->bands);
-}
+uint32_t asc_fe_state_bytes(const asc_fe *fe) { return ASC_FE_STATE_BYTES(fe->fft.n, fe->bands); }
 
 asc_fe_state *asc_fe_init(void *memory, const asc_fe *fe)
 {

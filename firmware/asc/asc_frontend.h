@@ -12,18 +12,19 @@
 
 typedef struct asc_fe {
     asc_fft_table fft;
-    uint16_t window;        /* samples of a frame, <= fft.n */
-    uint16_t hop;           /* samples from one frame to the next, 1 .. window */
-    uint16_t bands;         /* values of a row */
-    uint16_t first_bin;     /* of segments[0] */
-    uint8_t energy_bits;    /* fractional bits of energies */
-    uint8_t int8_bits;      /* fractional bits of add, and of mul above its 16 */
-    uint64_t floor;         /* added to each band's energy, in the units of energies */
-    int32_t log2_bands;     /* log2(bands), Q16 */
+    uint16_t window;          /* samples of a frame, <= fft.n */
+    uint16_t hop;             /* samples from one frame to the next, 1 .. window */
+    uint16_t bands;           /* values of a row */
+    uint16_t first_bin;       /* of segments[0] */
+    uint8_t energy_bits;      /* fractional bits of energies */
+    uint8_t int8_bits;        /* fractional bits of add, and of mul above its 16 */
+    uint64_t floor;           /* added to each band's energy, in the units of energies */
+    int32_t log2_bands;       /* log2(bands), Q16 */
     const uint16_t *segments; /* [bands + 1] FFT bins between neighbouring band centres */
-    const uint16_t *weights;  /* [sum of segments] of each bin in the band to its right, Q16; the left one has 1 - w */
-    const int32_t *mul;       /* [bands] int8 = (log2 in Q16 * mul / 2^32 + add) / 2^int8_bits */
-    const int32_t *add;       /* [bands] with zero point, mean and rounding in it; |add| <= 2^30 */
+    const uint16_t
+        *weights; /* [sum of segments] of each bin in the band to its right, Q16; the left one has 1 - w */
+    const int32_t *mul; /* [bands] int8 = (log2 in Q16 * mul / 2^32 + add) / 2^int8_bits */
+    const int32_t *add; /* [bands] with zero point, mean and rounding in it; |add| <= 2^30 */
 } asc_fe;
 
 typedef struct asc_fe_state asc_fe_state;

@@ -1,0 +1,1 @@
+"""Sound: decode and resample, data sets, features."""
