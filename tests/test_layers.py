@@ -12,11 +12,11 @@ RANKS = {
     "errors": 0,
     "nouns": 1,
     "config": 2,
-    "paths": 2,
+    "paths": 1,  # config reads files where paths finds them
     "toolchain": 2,
     "decide": 2,
     "native": 3,
-    "_native": 3,
+    "_native": 2,
     "audio": 4,
     "learn": 5,
     "compiler": 5,

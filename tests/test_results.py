@@ -1,0 +1,98 @@
+"""Scores by hand-made numbers, the journal's promises, and the budget's counting."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from mcu_asc.compiler.budget import over_budget
+from mcu_asc.config import load_budget
+from mcu_asc.errors import UsageError
+from mcu_asc.nouns import CountView
+from mcu_asc.results.report import draw_confusion
+from mcu_asc.results.score import ClipScore, Journal, report
+
+LABELS = ("cat", "dog")
+
+
+def line(clip: str, label: str, answer: str, p: float, different: tuple[str, ...] = ()) -> ClipScore:
+    return ClipScore(
+        clip, label, answer, -math.log(p), () if different else ("host C",), different, 10, 20, 2
+    )
+
+
+SCORES = [
+    line("1", "cat", "cat", 0.8),
+    line("2", "cat", "dog", 0.3),
+    line("3", "dog", "dog", 0.5, different=("host C",)),
+    line("4", "dog", "dog", 1.0),
+]
+
+
+def test_report_by_hand() -> None:
+    r = report(SCORES, LABELS)
+    assert (r.clips, r.correct, r.accuracy) == (4, 3, 0.75)
+    assert r.confusion == ((1, 1), (0, 2))
+    assert r.log_loss == pytest.approx(-(math.log(0.8) + math.log(0.3) + math.log(0.5)) / 4)
+    assert (r.compared, r.equal) == (4, 3)
+
+
+def test_no_clips_is_an_error() -> None:
+    with pytest.raises(UsageError):
+        report([], LABELS)
+
+
+def test_journal_resumes_and_drops_only_the_line_a_kill_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    identity = {"fingerprint": "f", "limit": None}
+    journal = Journal(path, identity, resume=False)
+    for s in SCORES[:3]:
+        journal.add(s)
+    path.write_bytes(path.read_bytes()[:-7])
+    again = Journal(path, identity, resume=True)
+    assert again.done == {s.id: s for s in SCORES[:2]}
+    again.add(SCORES[3])
+    assert set(Journal(path, identity, resume=True).done) == {"1", "2", "4"}
+
+
+def test_journal_of_another_run_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    Journal(path, {"fingerprint": "a"}, resume=False).add(SCORES[0])
+    with pytest.raises(UsageError, match="another run"):
+        Journal(path, {"fingerprint": "b"}, resume=True)
+    Journal(path, {"fingerprint": "b"}, resume=False)
+    assert '"id": "1"' in (tmp_path / "j.previous.jsonl").read_text()
+
+
+def test_confusion_is_drawn(tmp_path: Path) -> None:
+    draw_confusion(report(SCORES, LABELS), tmp_path / "c.png")
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def view(rule: str, params: int, size: int, macs: int) -> CountView:
+    return CountView(rule, params, size, macs)
+
+
+@pytest.mark.parametrize(
+    ("budget", "views", "says"),
+    [
+        ("dcase2022", [view("exact", 128_000, 0, 30_000_000)], []),
+        ("dcase2022", [view("exact", 128_001, 0, 0)], ["1 too many"]),
+        (
+            "dcase2022",
+            [view("exact", 1, 0, 1), view("NeSsi tflite", 10**9, 10**9, 30_000_001)],
+            ["NeSsi tflite"],
+        ),
+        ("dcase2022", [view("exact", 1, 0, 1), view("non-zero", 10**9, 0, 0)], []),
+        ("dcase2021", [view("exact", 0, 10**9, 10**10), view("non-zero", 0, 131_072, 10**10)], []),
+        ("dcase2021", [view("non-zero", 0, 131_073, 0)], ["non-zero"]),
+        ("dcase2024", [view("exact", 0, 128_001, 0)], ["128,000"]),
+    ],
+)
+def test_the_worst_count_decides(budget: str, views: list[CountView], says: list[str]) -> None:
+    reasons = over_budget(views, load_budget(budget))
+    assert len(reasons) == len(says)
+    for reason, word in zip(reasons, says, strict=True):
+        assert word in reason
