@@ -6,7 +6,7 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN     = $(VENV)/bin
 DEMO   ?= demo/nano33
-C_SRC   = $(wildcard firmware/CMakeLists.txt firmware/asc/*.[ch] firmware/kernels/ref/*.c firmware/ports/host/*.c mcu_asc/*_build.py firmware/*.py)
+C_SRC   = $(wildcard firmware/CMakeLists.txt firmware/native/* firmware/asc/*.[ch])
 
 .PHONY: demo test check pytest format clean
 demo: $(VENV)/.core
