@@ -83,13 +83,12 @@ def _bank(cfg: FrontEndConfig, bands: int) -> Bank:
 
 def _empty_band(bank: Bank) -> int | None:
     """The first band without a bin of weight, where there is one."""
-    w = np.round(bank.rising * 65536)
-    start = np.append(0, np.cumsum(bank.segments))
-    for b in range(bank.bands):
-        rise, fall = slice(start[b], start[b + 1]), slice(start[b + 1], start[b + 2])
-        if not (np.any(w[rise] > 0) or np.any(w[fall] < 65536)):
-            return b
-    return None
+    segment = np.repeat(np.arange(bank.bands + 1), bank.segments)
+    rising = np.round(bank.rising * 65536)
+    right = np.bincount(segment, rising, bank.bands + 1)[:-1]
+    left = np.bincount(segment, 65536 - rising, bank.bands + 1)[1:]
+    empty = np.flatnonzero(right + left == 0)
+    return int(empty[0]) if empty.size else None
 
 
 # ---- tables ------------------------------------------------------------------------------------
@@ -157,7 +156,7 @@ def tables(cfg: FrontEndConfig) -> FrontEndTables:
             f"bands up to {most}, a longer fft, or a higher f_min_hz",
         )
     window, steps, twiddles = _fft_tables(WINDOWS[cfg.window_shape](cfg.window), cfg.fft)
-    energy_bits = 2 * (17 - cfg.fft.bit_length())
+    energy_bits = 2 * (17 - cfg.fft.bit_length())  # 2 * log2(65536 / fft)
     bits, mul, add = _affine(cfg)
     return FrontEndTables(
         n=cfg.fft,
@@ -209,7 +208,7 @@ def _mono(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
 def level_q9(alive_db: float) -> int:
     """A level in dB re full scale squared -> the unit of Features.level_q9, clamped to int16."""
     level = (alive_db / DB_PER_LOG2 + math.log2(FULL_SCALE_SQUARED)) * 512
-    return int(np.clip(math.floor(level + 0.5), -32768, 32767))
+    return round(min(max(level, -32768.0), 32767.0))
 
 
 # ---- what is right -----------------------------------------------------------------------------
