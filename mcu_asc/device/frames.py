@@ -55,14 +55,13 @@ def cobs(data: bytes) -> bytes:
     """Consistent overhead byte stuffing: the same data without 0x00; no delimiter added."""
     out = bytearray()
     parts = data.split(b"\0")
-    for last, part in enumerate(parts, 1 - len(parts)):
-        while len(part) >= 254:
-            out += b"\xff" + part[:254]
-            part = part[254:]
-            if not part and last == 0:  # data that ends with a longest block needs no empty one after it
-                return bytes(out)
-        out.append(len(part) + 1)
-        out += part
+    for left, part in enumerate(parts, 1 - len(parts)):
+        full = len(part) // 254 * 254
+        for at in range(0, full, 254):
+            out += b"\xff" + part[at : at + 254]
+        if full < len(part) or not full or left:  # no empty block after a longest one that ends the data
+            out.append(len(part) - full + 1)
+            out += part[full:]
     return bytes(out)
 
 

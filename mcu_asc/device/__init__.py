@@ -1,0 +1,1 @@
+"""Build, talk to and emulate devices."""

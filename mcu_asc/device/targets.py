@@ -1,0 +1,92 @@
+"""Where a project can run: the emulated board, this machine, a board on a port.  All give a Session."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from mcu_asc import config
+from mcu_asc.device.build import compile_project
+from mcu_asc.device.session import Session
+from mcu_asc.errors import DeviceError
+from mcu_asc.firmware import load_manifest
+from mcu_asc.nouns import Board
+
+# Longest time for one multiplication, each target at its slowest: an inference that takes longer hangs.
+_SECONDS_PER_MAC = 1e-6
+_WINDOW_S = 20.0  # and for all that is not one
+_START_S = 10.0
+
+
+@contextmanager
+def open_target(
+    directory: Path, on: str = "emulator", cycles: bool = False, quirks: str = ""
+) -> Iterator[Session]:
+    """Build what is needed, start it where it must be started, and talk to it.
+
+    directory  a firmware project
+    on         "emulator", "host", or a port: /dev/ttyACM0, socket://HOST:PORT
+    cycles     the emulator counts cycles (slower)
+    quirks     "renode": the emulator's UARTE behaves as Renode's does
+    Raises DeviceError, and all that compile_project raises.
+    """
+    manifest = load_manifest(directory)
+    board = config.build(Board, manifest["target"], str(directory))
+    macs = sum(layer["macs"] for layer in manifest["layers"])
+    options: dict[str, Any] = {
+        "baud": board.baud,
+        "hop_rows": manifest["card"]["decision"]["hop_rows"] if manifest["card"] else 1,
+        "window_s": _WINDOW_S + macs * _SECONDS_PER_MAC,
+        "fingerprint": bytes.fromhex(manifest["fingerprint"]),
+    }
+    with ExitStack() as stack:
+        if on == "host":
+            url = stack.enter_context(_host(directory))
+        elif on == "emulator":
+            from mcu_asc.device.emulator import launch
+
+            image = compile_project(directory, "board")
+            emulator = stack.enter_context(launch(image.elf, board, cycles=cycles, quirks=quirks))
+            url, options["fault"] = emulator.url, emulator.fault
+        else:
+            url = on
+        yield stack.enter_context(Session(url, **options))
+
+
+@contextmanager
+def _host(directory: Path) -> Iterator[str]:
+    """The project as a program of this machine; yields its address.  It ends when its stdin closes."""
+    program = compile_project(directory, "host").elf
+    with serve(program) as (url, _):
+        yield url
+
+
+@contextmanager
+def serve(program: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Start a host program that prints "listening URL"; yields the address and the process."""
+    process = subprocess.Popen(
+        [program.resolve()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdin and process.stdout
+        word, _, url = process.stdout.readline().strip().partition(" ")
+        if word != "listening":
+            raise DeviceError(f"{program} did not start", "run it by hand to see why")
+        yield url, process
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        try:
+            process.wait(_START_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout:
+            process.stdout.close()

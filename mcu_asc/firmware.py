@@ -1,0 +1,249 @@
+"""A model and a board -> a firmware project: hand-written C, generated tables, a Makefile.
+
+`project` makes it in memory, the same bytes for the same input; `write` puts it into a folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mcu_asc import __version__, compiler, config, paths
+from mcu_asc.decide import alive_level
+from mcu_asc.errors import UsageError
+from mcu_asc.nouns import Board, FirmwareProject, FrontEndConfig, MemoryPlan, Model
+
+MANIFEST = "project.json"
+FORMAT = "mcu-asc firmware project"
+
+_ENGINES = ("aot",)
+_GENERATED_FAST = ("asc_fft.c", "asc_frontend.c", "model.c")  # what takes the time, beside the kernels
+# What `check` adds before anything is linked; tests hold both against linked firmware.
+_APP_RAM_BYTES = 3_200  # asc_app, the port's buffers, alignment
+_CODE_BYTES = 20_000
+
+
+def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
+    """The whole project as files; nothing is read but our own sources, nothing written.
+
+    Raises UsageError: a front end that does not match the network's input, or a board without a port.
+    """
+    if engine not in _ENGINES:
+        raise UsageError(f"unknown engine '{engine}'", "known: " + ", ".join(_ENGINES))
+    fe = _front_end(model)
+    graph, plan = model.graph, compiler.plan(model.graph)
+    counts = compiler.counts(graph)
+    ports = paths.firmware_dir() / "ports"
+    if not (ports / board.soc).is_dir():
+        known = sorted(p.name for p in ports.iterdir() if p.is_dir() and p.name != "host")
+        raise UsageError(f"board {board.name}: no port for '{board.soc}'", "ports: " + ", ".join(known))
+
+    name = _plain(model.card.name if model.card else graph.name)
+    context: dict[str, Any] = {
+        "version": __version__,
+        "name": name,
+        "board": board,
+        "fe": fe,
+        "labels": model.card.labels if model.card else (),
+        "arena_bytes": plan.arena_bytes,
+        "layers": len(counts),
+        "alive_level": alive_level(model.card.decision) if model.card else 0,
+        "weight_bytes": sum(c.param_bytes for c in counts),
+        "input_bytes": sum(graph.tensors[i].bytes for i in graph.inputs),
+        "linker_script": f"{board.soc}.ld",
+    }
+    kernels = _kernels(model)
+    src = {
+        **_folder(paths.firmware_dir() / "asc"),
+        "main.c": (ports / "main.c").read_bytes(),
+        **kernels,
+        **compiler.emit(model, plan),
+        "project.c": _render("project.c.j2", context | {"fingerprint": list(model.fingerprint)}),
+        "asc_project.h": _render("asc_project.h.j2", context),
+        "asc_board.h": _render("asc_board.h.j2", context),
+    }
+    if fe:
+        from mcu_asc.audio.frontend import c_source
+
+        src["front_end.c"] = c_source(fe).encode()
+    port, host = f"port_{board.soc}", "port_host"
+    files = {f"src/{n}": content for n, content in src.items()}
+    files |= {f"{port}/{n}": c for n, c in _folder(ports / board.soc).items()}
+    files |= {f"{host}/{n}": c for n, c in _folder(ports / "host").items()}
+    fast = {f"src/{n}" for n in (*_GENERATED_FAST, *kernels)}
+    sources = sorted(f for f in files if f.endswith(".c"))
+    context |= {
+        "fast": [f for f in sources if f in fast],
+        "rest": [f for f in sources if f.startswith("src/") and f not in fast],
+        "port": [f for f in sources if f.startswith(port)],
+        "host": [f for f in sources if f.startswith(host)],
+    }
+    files["Makefile"] = _render("Makefile.j2", context)
+    files["README.md"] = _render("README.md.j2", context | {"fingerprint": model.fingerprint.hex()})
+    files[context["linker_script"]] = _render(f"{board.soc}.ld.j2", context)
+    files["model.tflite"] = model.content
+
+    manifest = {
+        "format": FORMAT,
+        "version": __version__,
+        "name": name,
+        "board": board.name,
+        "target": dataclasses.asdict(board),
+        "clock_hz": board.clock_hz,
+        "fingerprint": model.fingerprint.hex(),
+        "card": json.loads(config.card_to_json(model.card)) if model.card else None,
+        "layers": [{"index": i, "name": c.name, "op": c.kind, "macs": c.macs} for i, c in enumerate(counts)],
+        "weight_bytes": context["weight_bytes"],
+        "table_bytes": _table_bytes(fe),
+        "arena_bytes": plan.arena_bytes,
+        "input_bytes": context["input_bytes"],
+        "files": sorted([*files, MANIFEST]),
+    }
+    files[MANIFEST] = (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
+    return FirmwareProject(name, board.name, dict(sorted(files.items())), manifest)
+
+
+def ram_bytes(model: Model, plan: MemoryPlan, board: Board) -> int:
+    """Static RAM and stack of the firmware, an estimate that linking confirms."""
+    fe = _front_end(model)
+    stream = 0
+    if fe:
+        from mcu_asc.audio.frontend import tables
+        from mcu_asc.native import FrontEnd
+
+        stream = FrontEnd(tables(fe)).state_bytes + fe.rows * (fe.bands + 1)
+    return plan.arena_bytes + stream + 4 * len(model.graph.ops) + _APP_RAM_BYTES + board.stack_bytes
+
+
+def rough_flash_bytes(model: Model, board: Board) -> int:
+    """Flash of the firmware before it is compiled: weights and tables exactly, code roughly."""
+    weights = sum(c.param_bytes for c in compiler.counts(model.graph))
+    return weights + _table_bytes(_front_end(model)) + _CODE_BYTES
+
+
+def load_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of a project on disk; UsageError when there is none of ours."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise UsageError(f"{directory} is not a firmware project", "make one with mcu-asc build") from e
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise UsageError(f"{directory / MANIFEST} is not a manifest of ours", "make one with mcu-asc build")
+    return manifest
+
+
+def write(what: FirmwareProject, directory: Path) -> None:
+    """Put the project into `directory`: a new or empty one, or one that holds a project of ours.
+
+    A new folder appears whole or not at all.  In an older project's, each file is replaced whole, files that
+    are the same keep their time (so that make builds only what changed), and files that the new project no
+    longer has are removed.  Raises UsageError for a folder with other people's files, or one that cannot be
+    written.
+    """
+    try:
+        if not directory.exists():
+            _create(what.files, directory)
+        elif not directory.is_dir():
+            raise UsageError(f"{directory} is a file", "choose a folder with --out")
+        elif (directory / MANIFEST).exists() or not any(directory.iterdir()):
+            _update(what.files, directory)
+        else:
+            raise UsageError(
+                f"{directory} holds files that are no firmware project", "choose another folder with --out"
+            )
+    except OSError as e:
+        raise UsageError(
+            f"cannot write {e.filename or directory}: {e.strerror}", "choose another --out"
+        ) from e
+
+
+def _create(files: Mapping[str, bytes], directory: Path) -> None:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        for name, content in files.items():
+            path = temporary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        temporary.chmod(0o755)  # mkdtemp's are private
+        temporary.rename(directory)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _update(files: Mapping[str, bytes], directory: Path) -> None:
+    old = load_manifest(directory).get("files", []) if (directory / MANIFEST).exists() else []
+    for name in set(old) - set(files):
+        if not Path(name).is_absolute() and ".." not in Path(name).parts:
+            (directory / name).unlink(missing_ok=True)
+    # The manifest is the mark that a folder is ours: it must be there before anything else is.
+    for name in sorted(files, key=lambda n: (n != MANIFEST, n)):
+        path = directory / name
+        if path.is_file() and path.read_bytes() == files[name]:
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.write_bytes(files[name])
+        temporary.replace(path)
+
+
+def _front_end(model: Model) -> FrontEndConfig | None:
+    """The card's front end, checked against the network's input."""
+    if model.card is None:
+        return None
+    fe = model.card.front_end
+    shape = model.graph.tensors[model.graph.inputs[0]].shape
+    taken = model.graph.tensors[model.graph.inputs[0]].bytes
+    if len(model.graph.inputs) != 1 or fe.rows * fe.bands != taken:
+        raise UsageError(
+            f"the front end gives {fe.rows} rows of {fe.bands} bands, the network takes {shape}",
+            "export the model with the front end that it was trained with",
+        )
+    return fe
+
+
+def _table_bytes(fe: FrontEndConfig | None) -> int:
+    """Flash of the front end's tables."""
+    if fe is None:
+        return 0
+    from mcu_asc.audio.frontend import tables
+
+    t = tables(fe)
+    return sum(a.nbytes for a in vars(t).values() if hasattr(a, "nbytes"))
+
+
+def _folder(path: Path) -> dict[str, bytes]:
+    """C files and headers of one folder, by name."""
+    return {p.name: p.read_bytes() for p in sorted(path.glob("*.[ch]"))}
+
+
+def _kernels(model: Model) -> dict[str, bytes]:
+    """The kernel files that the graph needs and the headers beside them."""
+    sources = compiler.kernel_sources(model.graph)
+    headers = {h for s in sources for h in s.parent.glob("*.h")}
+    return {p.name: p.read_bytes() for p in sorted({*sources, *headers})}
+
+
+def _plain(name: str) -> str:
+    """A name that does in a path and in a Makefile."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "model"
+
+
+def _render(template: str, context: Mapping[str, Any]) -> bytes:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(paths.firmware_dir() / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(**context).encode()
