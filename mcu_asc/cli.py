@@ -259,17 +259,6 @@ def _print_image(image: Image, manifest: Any, fit: CheckResult, target: Path) ->
 # ---- score and bench -------------------------------------------------------------------------------
 
 
-def _manifest(project: Path) -> dict[str, Any]:
-    path = project / "project.json"
-    try:
-        manifest = jsonlib.loads(path.read_text())
-    except (OSError, ValueError) as e:
-        raise UsageError(f"{project} is not a firmware project ({e})", "make one with mcu-asc build") from e
-    if not isinstance(manifest, dict):
-        raise UsageError(f"{path} is not a manifest of ours", "make one with mcu-asc build")
-    return manifest
-
-
 @cli.command()
 @click.argument("project", type=click.Path(path_type=Path))
 @on_option
@@ -294,11 +283,11 @@ def score(
     as_json: bool,
 ) -> None:
     """Stream test clips to the firmware in PROJECT, score them, compare every logit with the host's."""
-    from mcu_asc import compiler
+    from mcu_asc import compiler, firmware
     from mcu_asc.audio import datasets
     from mcu_asc.results import score as scoring
 
-    manifest = _manifest(project)
+    manifest = firmware.load_manifest(project)
     model = compiler.read(project / "model.tflite")
     ds = datasets.open_dataset(data, data_root or paths.data_root())
     clips = datasets.select(ds, folds, limit)
@@ -350,7 +339,7 @@ def score(
 def _targets(
     stack: ExitStack, project: Path, on: str, cycles: bool, model: Model
 ) -> tuple[Session, dict[str, Oracle]]:
-    """The device to score, and what its logits are compared with: the TFLM interpreter and the C on the host."""
+    """The device to score, and what its logits are compared with: the TFLM interpreter and the host's C."""
     from mcu_asc.device.targets import open_target
     from mcu_asc.results.score import interpreter_oracle
 
@@ -402,11 +391,12 @@ def _print_score(r: Report, summary: dict[str, Any], oracles: list[str], kind: s
 @json_option
 def bench(project: Path, on: str, as_json: bool) -> None:
     """Cycles of the front end and of each layer for one window, RAM, deepest stack, flash."""
+    from mcu_asc import firmware
     from mcu_asc.device import build as building
     from mcu_asc.device.targets import open_target
     from mcu_asc.results.bench import bench_result
 
-    manifest = _manifest(project)
+    manifest = firmware.load_manifest(project)
     image = building.compile_project(project, "board")
     with open_target(project, on, cycles=True) as session:
         b = session.bench()
