@@ -23,6 +23,7 @@ MANIFEST = "project.json"
 FORMAT = "mcu-asc firmware project"
 
 _ENGINES = ("aot",)
+_FLAVOUR = "ref"  # of firmware/kernels
 _GENERATED_FAST = ("asc_fft.c", "asc_frontend.c", "model.c")  # what takes the time, beside the kernels
 # What `check` adds before anything is linked; tests hold both against linked firmware.
 _APP_RAM_BYTES = 3_200  # asc_app, the port's buffers, alignment
@@ -226,9 +227,9 @@ def _folder(path: Path) -> dict[str, bytes]:
 
 def _kernels(model: Model) -> dict[str, bytes]:
     """The kernel files that the graph needs and the headers beside them."""
-    sources = compiler.kernel_sources(model.graph)
-    headers = {h for s in sources for h in s.parent.glob("*.h")}
-    return {p.name: p.read_bytes() for p in sorted({*sources, *headers})}
+    folder = paths.firmware_dir() / "kernels" / _FLAVOUR
+    names = {*compiler.kernel_sources(model.graph), *(p.name for p in folder.glob("*.h"))}
+    return {name: (folder / name).read_bytes() for name in sorted(names)}
 
 
 def _plain(name: str) -> str:

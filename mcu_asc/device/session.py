@@ -243,7 +243,8 @@ class Session:
                 if granted == (index, repeats):
                     continue  # heard twice; its cell is on the way
                 granted = index, repeats
-                self.retries_by_reason["damaged cell"] += repeats > 0
+                if repeats:
+                    self.retries_by_reason["damaged cell"] += 1
                 start = index * self.info.cell_bytes
                 payload = struct.pack("<I", index) + data[start : start + data_bytes]
                 self._line.write(frames.cell(Frame(Type.DATA, seq, payload), line_bytes))
