@@ -1,0 +1,34 @@
+"""From a recipe and a data set to a trained, compressed student and its .tflite file.
+
+    recipe.toml + data set -> train -> run directory -> export -> student.tflite with its card inside
+
+TensorFlow is imported by the functions that need it (see keras.py), never by importing this package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mcu_asc.learn.progress import Progress, silent
+
+__all__ = ["Progress", "export", "silent", "train"]
+
+
+def train(
+    recipe_path: Path,
+    data_root: Path | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> Path:
+    """Train the student of a recipe and return its run directory (default: runs/NAME), see pipeline.py."""
+    from mcu_asc.learn.pipeline import train as run
+
+    return run(recipe_path, data_root, out, resume, progress)
+
+
+def export(run_dir: Path, out: Path | None = None) -> Path:
+    """Convert the student of a finished run to int8 and return the .tflite's path, see convert.py."""
+    from mcu_asc.learn.convert import export as run
+
+    return run(run_dir, out)

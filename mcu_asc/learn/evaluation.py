@@ -1,0 +1,145 @@
+"""How good a student is on clips it has not seen: accuracy per clip and per window, log loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_asc.audio.datasets import Dataset
+from mcu_asc.audio.features import features
+from mcu_asc.decide import decide
+from mcu_asc.errors import ToolMissing, UsageError
+from mcu_asc.learn import keras
+from mcu_asc.learn.keras import Keras
+from mcu_asc.learn.windows import TestSet
+from mcu_asc.nouns import Clip, Decision, ModelCard
+
+Run = Callable[[NDArray[np.int8]], NDArray[np.int8]]
+"""int8 windows (n, rows, bands) -> int8 logits (n, classes)."""
+TINY = 1e-15  # probabilities are clipped here before their logarithm
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Over the clips of a test set; log loss in nats per clip."""
+
+    clips: int
+    clip_accuracy: float
+    window_accuracy: float
+    log_loss: float
+
+
+def scores(
+    logits: NDArray[np.float64],
+    alive: tuple[NDArray[np.int64], ...],
+    truth: NDArray[np.int64],
+    rows: int,
+    rule: Decision,
+) -> Scores:
+    """Scores from the logits of all windows (n, classes), clip after clip, by the decision rule."""
+    counts = [len(a) for a in alive]
+    ends = np.cumsum(counts)
+    p = np.stack([
+        decide(logits[end - n : end], a, rows, rule) for end, n, a in zip(ends, counts, alive, strict=True)
+    ])  # fmt: skip
+    right = logits.argmax(1) == np.repeat(truth, counts)
+    true_p = np.maximum(p[np.arange(len(p)), truth], TINY)
+    return Scores(
+        clips=len(p),
+        clip_accuracy=float(np.mean(p.argmax(1) == truth)),
+        window_accuracy=float(right.mean()),
+        log_loss=float(-np.log(true_p).mean()),
+    )
+
+
+def keras_scores(model: Keras, test: TestSet, rule: Decision, batch: int = 64) -> Scores:
+    """A Keras student on standardised windows, in float or with its simulated quantisation."""
+    call = keras.tensorflow().function(lambda x: model(x, training=False))
+    parts = [call(test.x[i : i + batch]).numpy() for i in range(0, len(test.x), batch)]
+    logits = np.concatenate(parts).astype(np.float64)
+    return scores(logits, test.alive, test.truth, test.x.shape[1], rule)
+
+
+def _micro(content: bytes) -> Run:
+    """The TFLM interpreter: the integers that the device computes."""
+    from tflite_micro import runtime
+
+    interpreter = runtime.Interpreter.from_bytes(content)
+
+    def run(x: NDArray[np.int8]) -> NDArray[np.int8]:
+        out = []
+        for window in x:
+            interpreter.set_input(np.ascontiguousarray(window[None, ..., None]), 0)
+            interpreter.invoke()
+            out.append(interpreter.get_output(0)[0].copy())
+        return np.stack(out)
+
+    return run
+
+
+def _lite(content: bytes) -> Run:
+    """TensorFlow Lite's optimised kernels: fast, now and then one step off the reference."""
+    tf = keras.tensorflow()
+    import warnings
+
+    with warnings.catch_warnings():  # of its move to another package
+        warnings.simplefilter("ignore")
+        interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    sink = interpreter.get_output_details()[0]["index"]
+
+    def run(x: NDArray[np.int8]) -> NDArray[np.int8]:
+        out = []
+        for window in x:
+            interpreter.set_tensor(source, window[None, ..., None])
+            interpreter.invoke()
+            out.append(interpreter.get_tensor(sink)[0].copy())
+        return np.stack(out)
+
+    return run
+
+
+INTERPRETERS: Mapping[str, Callable[[bytes], Run]] = {"tflm": _micro, "tflite": _lite}
+
+
+def tflite_scores(
+    path: Path, ds: Dataset, clips: tuple[Clip, ...], interpreter: str = "tflm"
+) -> tuple[Scores, ModelCard]:
+    """An exported student on clips: the C front end's int8 rows through an interpreter of INTERPRETERS.
+
+    Windows that the decision rule leaves out are computed all the same, for the window accuracy.  Raises
+    UsageError for a file without a card or with other labels, ToolMissing without the interpreter.
+    """
+    from mcu_asc.audio.features import windows
+    from mcu_asc.decide import count_alive
+    from mcu_asc.learn.card import output_quantisation, read_card
+
+    content = path.read_bytes()
+    card = read_card(content, str(path))
+    if unknown := {c.label for c in clips} - set(card.labels):
+        raise UsageError(
+            f"{path} does not know the label '{min(unknown)}'", "score the data it was trained for"
+        )
+    try:
+        run = INTERPRETERS[interpreter](content)
+    except ImportError as error:
+        raise ToolMissing(f"scoring with TFLM: {error}", "pip install 'mcu-asc[oracle]'") from error
+    rows, rule = card.front_end.rows, card.decision
+    found = features(ds, clips, card.front_end)
+    scale, zero_point = output_quantisation(content)
+    q = [run(windows(found[c.id].q, rows, rule.hop_rows)) for c in clips]
+    logits = (np.concatenate(q).astype(np.float64) - zero_point) * scale
+    alive = tuple(count_alive(found[c.id].level_q9, rows, rule) for c in clips)
+    truth = np.array([card.labels.index(c.label) for c in clips])
+    return scores(logits, alive, truth, rows, rule), card
+
+
+def standard_error(accuracy: float, clips: int) -> float:
+    """Of an accuracy over that many independent clips."""
+    return math.sqrt(accuracy * (1 - accuracy) / clips)

@@ -1,0 +1,223 @@
+"""The training loop of one stage, and how it survives a kill.
+
+A stage is a network, a schedule and what it does between steps.  Its whole state (weights, optimiser,
+averages, masks) is written after each epoch; every epoch draws from generators seeded by (seed, stage,
+epoch), so a run that was stopped and resumed computes what an unbroken one computes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_asc.errors import UsageError
+from mcu_asc.learn import keras
+from mcu_asc.learn.keras import Keras
+from mcu_asc.learn.progress import Progress
+from mcu_asc.learn.windows import TrainingSet
+
+NO_DECAY = ("gamma", "beta", "bias")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage does with its network."""
+
+    name: str
+    epochs: int
+    lr: float  # peak
+    warmup: float = 0.0  # share of the steps with a linear rise
+    weight_decay: float = 0.0
+    ema: float = 0.0
+    sparsity: float = 0.0  # at the end
+    ramp: float = 0.6  # share of the steps in which the sparsity grows
+    mask_every: int = 10  # steps
+
+
+def learning_rate(stage: Stage, step: int, total: int) -> float:
+    """A cosine from `lr` to 0, times a linear warm-up."""
+    warm = min(1.0, (step + 1) / max(1.0, stage.warmup * total))
+    return stage.lr * warm * 0.5 * (1 + math.cos(math.pi * step / total))
+
+
+def sparsity(stage: Stage, step: int, total: int) -> float:
+    """Zhu and Gupta's polynomial schedule: s (1 - (1 - k / K)^3), then held at s."""
+    done = min(1.0, step / max(1.0, stage.ramp * total))
+    return stage.sparsity * (1 - (1 - done) ** 3)
+
+
+def magnitude_mask(kernel: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """0 for the `share` of entries that is smallest in magnitude (ties: the first ones), 1 elsewhere."""
+    mask = np.ones(kernel.size, np.float32)
+    mask[np.argsort(np.abs(kernel).ravel(), kind="stable")[: round(share * kernel.size)]] = 0
+    return mask.reshape(kernel.shape)
+
+
+def prunable(model: Keras) -> list[Keras]:
+    """Kernels that are pruned: those of convolutions, but not of the stem and not of depthwise ones."""
+    conv = keras.keras().layers.Conv2D
+    return [la.kernel for la in model.layers if isinstance(la, conv) and la.name != "stem"]
+
+
+def generator(seed: int, stage: str, epoch: int) -> np.random.Generator:
+    """Randomness of one epoch."""
+    return np.random.default_rng([seed, zlib.crc32(stage.encode()), epoch])
+
+
+Rows = list[dict[str, Any]]
+Evaluate = Callable[[Keras], Mapping[str, float]]
+
+
+def run_stage(
+    stage: Stage,
+    model: Keras,
+    data: TrainingSet,
+    evaluate: Evaluate,
+    checkpoint: Path,
+    metrics: Callable[[dict[str, Any]], None],
+    progress: Progress,
+) -> None:
+    """Train `model` in place, going on from `checkpoint` where it exists.
+
+    `metrics` gets one row an epoch; `evaluate` is asked about ten times, with the averaged weights.
+    Raises UsageError when the loss is no number any more.
+    """
+    trainer = _Trainer(stage, model, data)
+    epoch = trainer.restore(checkpoint)
+    steps = data.steps_per_epoch
+    total = steps * stage.epochs
+    every = max(1, stage.epochs // 10)
+    text = ""
+    while epoch < stage.epochs:
+        rng = generator(data.recipe.train.seed, stage.name, epoch)
+        trainer.reseed(int(rng.integers(2**31)))
+        losses = []
+        for i, (x, y) in enumerate(data.epoch(rng)):
+            step = epoch * steps + i
+            losses.append(trainer.step(x, y, step, total))
+            progress(stage.name, step + 1, total, f"loss {losses[-1]:.3f} {text}".rstrip())
+        loss = float(np.mean(losses))
+        if not math.isfinite(loss):
+            raise UsageError(
+                f"the loss of stage {stage.name} is no number any more (epoch {epoch + 1})", "lower its lr"
+            )
+        epoch += 1
+        row = {"stage": stage.name, "epoch": epoch, "lr": learning_rate(stage, epoch * steps - 1, total)}
+        row |= {"loss": loss, "sparsity": sparsity(stage, epoch * steps - 1, total)}
+        if epoch % every == 0 or epoch == stage.epochs:
+            with trainer.averaged():
+                scores = evaluate(model)
+            row |= scores
+            text = f"test {100 * scores['clip_accuracy']:.1f} %"
+        metrics(row)
+        trainer.save(checkpoint, epoch)
+    trainer.finish()
+
+
+class _Trainer:
+    """The moving parts of a stage: network, optimiser, averages, masks."""
+
+    def __init__(self, stage: Stage, model: Keras, data: TrainingSet) -> None:
+        tf, k = keras.tensorflow(), keras.keras()
+        self.stage, self.model = stage, model
+        self.optimiser = k.optimizers.AdamW(learning_rate=0.0, weight_decay=stage.weight_decay)
+        self.optimiser.exclude_from_weight_decay(var_names=list(NO_DECAY))
+        self.optimiser.build(model.trainable_variables)
+        floats = [w for w in model.weights if w.dtype.is_floating]
+        self.averages = [(w, tf.Variable(w, trainable=False)) for w in floats] if stage.ema else []
+        kernels = prunable(model) if stage.sparsity else []
+        self.masks = [(w, tf.Variable(tf.ones_like(w), trainable=False)) for w in kernels]
+        self._train = tf.function(self._step)
+
+    # What follows is one optimiser step; TensorFlow traces it once.
+    def _step(self, x: Any, y: Any, ema: Any) -> Any:
+        tf = keras.tensorflow()
+        with tf.GradientTape() as tape:
+            logits = self.model(x, training=True)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits))
+        variables = self.model.trainable_variables
+        self.optimiser.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        for w, mask in self.masks:
+            w.assign(w * mask)
+        for w, average in self.averages:
+            average.assign(average * ema + w * (1 - ema))
+        return loss
+
+    def step(self, x: NDArray[np.float32], y: NDArray[np.float32], step: int, total: int) -> float:
+        tf = keras.tensorflow()
+        if self.masks and (step % self.stage.mask_every == 0 or step == total - 1):
+            share = sparsity(self.stage, step, total)
+            for w, mask in self.masks:
+                mask.assign(magnitude_mask(w.numpy(), share))
+        self.optimiser.learning_rate.assign(learning_rate(self.stage, step, total))
+        ema = min(self.stage.ema, (step + 1) / (step + 10))  # young averages forget faster
+        return float(self._train(tf.constant(x), tf.constant(y), tf.constant(ema, tf.float32)))
+
+    def reseed(self, seed: int) -> None:
+        for layer in self.model.layers:
+            random = getattr(layer, "_random_generator", None)
+            if random is not None and random._generator is not None:
+                random._generator.reset_from_seed(seed)
+
+    def averaged(self) -> _Swap:
+        """A context in which the model has its averaged weights."""
+        return _Swap(self.averages)
+
+    def finish(self) -> None:
+        """Leave the averaged weights in the model."""
+        for w, average in self.averages:
+            w.assign(average)
+
+    def _state(self) -> Sequence[Any]:
+        pairs = [*self.averages, *self.masks]
+        return [*self.model.weights, *self.optimiser.variables, *(extra for _, extra in pairs)]
+
+    def save(self, path: Path, epoch: int) -> None:
+        """Write the state, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        with new.open("wb") as file:
+            values = {f"v{i}": v.numpy() for i, v in enumerate(self._state())}
+            np.savez(file, epoch=np.int64(epoch), **values)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+
+    def restore(self, path: Path) -> int:
+        """Take the state of an earlier process; the number of epochs done, 0 without one."""
+        if not path.exists():
+            return 0
+        with np.load(path) as saved:
+            variables = self._state()
+            if len(saved.files) != len(variables) + 1:
+                raise UsageError(f"{path} is the state of another network", "train without --resume")
+            for i, v in enumerate(variables):
+                v.assign(saved[f"v{i}"])
+            return int(saved["epoch"])
+
+
+class _Swap:
+    """Exchange weights with their averages, and back."""
+
+    def __init__(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+        self._pairs = pairs
+
+    def _swap(self) -> None:
+        for w, average in self._pairs:
+            value = w.numpy()
+            w.assign(average)
+            average.assign(value)
+
+    def __enter__(self) -> None:
+        self._swap()
+
+    def __exit__(self, *_: object) -> None:
+        self._swap()

@@ -1,0 +1,193 @@
+"""From a recipe to a run directory: features, float training, pruning, QAT, int8 conversion."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_asc import __version__
+from mcu_asc.audio.datasets import Dataset, open_dataset, select
+from mcu_asc.audio.features import features
+from mcu_asc.audio.frontend import Features, tables
+from mcu_asc.errors import UsageError
+from mcu_asc.learn import keras, rundir
+from mcu_asc.learn.convert import build_student, export, stages_of
+from mcu_asc.learn.evaluation import keras_scores
+from mcu_asc.learn.keras import Keras
+from mcu_asc.learn.loop import Stage, run_stage
+from mcu_asc.learn.progress import Progress
+from mcu_asc.learn.quantise import quantised, set_ranges
+from mcu_asc.learn.recipe import Recipe, as_dict, load
+from mcu_asc.learn.rundir import RunDir
+from mcu_asc.learn.students import cost
+from mcu_asc.learn.windows import (
+    TestSet,
+    TrainingSet,
+    bare,
+    cut,
+    real_input,
+    test_set,
+    training_set,
+    with_statistics,
+)
+from mcu_asc.nouns import Clip, FrontEndConfig
+
+CALIBRATION_WINDOWS = 300
+
+
+def train(
+    recipe_path: Path, data_root: Path | None, out: Path | None, resume: bool, progress: Progress
+) -> Path:
+    """Train the student of a recipe through all its stages; returns the run directory.
+
+    `out` defaults to runs/NAME.  With `resume` a run that was stopped goes on from its last epoch, and a
+    finished one is left as it is; without it a directory that holds a run is refused.  Everything that can
+    be wrong with the recipe, the data or the directory is a UsageError before the first step.
+    """
+    recipe = load(Path(recipe_path))
+    tables(recipe.front_end)  # refuses what the C cannot run
+    run = RunDir(Path(out) if out else Path("runs") / recipe.name)
+    _claim(run, recipe, resume)
+    ds = open_dataset(recipe.data.dataset, data_root)
+    labels = _labels(recipe, ds, str(recipe_path))
+    train_clips, test_clips = (
+        tuple(c for c in select(ds, ",".join(map(str, folds))) if c.label in labels)
+        for folds in (recipe.data.train_folds, recipe.data.test_folds)
+    )
+    keras.one_thread()
+    keras.optimisation()  # missing packages show now, not after an hour
+
+    floored, front_end = _features(ds, recipe, train_clips, test_clips, progress)
+    bare_features = features(ds, train_clips, bare(recipe.front_end))
+    data = training_set(train_clips, bare_features, labels, front_end, recipe)
+    test = test_set(test_clips, floored, labels, front_end, recipe.decision)
+    calibration = _calibration([floored[c.id] for c in train_clips], recipe)
+    if not run.config.exists():
+        _describe(run, Path(recipe_path), recipe, ds, front_end, labels, train_clips, test_clips)
+        with run.calibration.open("wb") as file:
+            np.savez_compressed(file, log2_q9=calibration)
+    _stages(run, recipe, data, test, real_input(calibration, front_end), progress)
+    progress("convert", 0, 1, "")
+    export(run.path)
+    progress("convert", 1, 1, str(run.student))
+    return run.path
+
+
+def _claim(run: RunDir, recipe: Recipe, resume: bool) -> None:
+    """Refuse a directory that is not ours to write into."""
+    if run.config.exists():
+        if not resume:
+            raise UsageError(f"{run.path} holds a run already", "go on with --resume, or give another --out")
+        if as_dict(rundir.read_config(run).recipe) != as_dict(recipe):
+            raise UsageError(f"{run.path} was made from another recipe", "choose another --out")
+    elif run.path.exists() and any(run.path.iterdir()):
+        raise UsageError(f"{run.path} is not empty and holds no run", "choose another --out")
+    run.path.mkdir(parents=True, exist_ok=True)
+
+
+def _labels(recipe: Recipe, ds: Dataset, where: str) -> tuple[str, ...]:
+    if unknown := [label for label in recipe.data.labels if label not in ds.labels]:
+        raise UsageError(f"{where}: data: {ds.name} has no label '{unknown[0]}'", ", ".join(ds.labels))
+    return tuple(label for label in ds.labels if label in (recipe.data.labels or ds.labels))
+
+
+def _features(
+    ds: Dataset, recipe: Recipe, train: Sequence[Clip], test: Sequence[Clip], progress: Progress
+) -> tuple[Mapping[str, Features], FrontEndConfig]:
+    """Rows with the soft floor of all clips, and the front end with the training clips' statistics."""
+    clips = (*train, *test)
+    plain = dataclasses.replace(recipe.front_end, mean=(), std=(), scale=1.0, zero_point=0)
+    found = features(ds, clips, plain, lambda done, total: progress("features", done, total, ds.name))
+    return found, with_statistics(plain, [found[c.id] for c in train], recipe.decision)
+
+
+def _calibration(features: Sequence[Features], recipe: Recipe) -> NDArray[np.int16]:
+    """Un-augmented training windows as the device computes them, spread over the clips."""
+    rows, hop = recipe.front_end.rows, recipe.decision.hop_rows
+    windows = np.concatenate([cut(f, rows, hop) for f in features])
+    rng = np.random.default_rng(recipe.train.seed)
+    return windows[np.sort(rng.permutation(len(windows))[:CALIBRATION_WINDOWS])]
+
+
+def _describe(
+    run: RunDir, recipe_path: Path, recipe: Recipe, ds: Dataset, front_end: FrontEndConfig,
+    labels: tuple[str, ...], train: Sequence[Clip], test: Sequence[Clip],
+) -> None:  # fmt: skip
+    """recipe.toml, split.json and config.json; the last one makes the directory a run."""
+    rundir.write_text(run.path / "recipe.toml", recipe_path.read_text(encoding="utf-8"))
+    split = {
+        part: {str(fold): [c.id for c in clips if c.fold == fold] for fold in sorted({c.fold for c in clips})}
+        for part, clips in (("train", train), ("test", test))
+    }
+    rundir.write_json(run.path / "split.json", split)
+    counts = cost(build_student(recipe, len(labels), dropout=False))
+    rundir.write_json(
+        run.config,
+        {
+            "recipe": as_dict(recipe),
+            "labels": labels,
+            "front_end": dataclasses.asdict(front_end),
+            "dataset": ds.title,
+            "params": counts.params,
+            "macs": counts.macs,
+            "versions": {
+                "mcu-asc": __version__,
+                "tensorflow": keras.tensorflow().__version__,
+                "numpy": np.__version__,
+            },
+        },
+    )
+
+
+def _stages(
+    run: RunDir,
+    recipe: Recipe,
+    data: TrainingSet,
+    test: TestSet,
+    calibration: NDArray[np.float32],
+    progress: Progress,
+) -> None:
+    """Every stage that is not finished, each from the weights of the one before."""
+    t, p, q = recipe.train, recipe.prune, recipe.qat
+    schedule = {
+        "float": Stage("float", t.epochs, t.lr, t.warmup, t.weight_decay, t.ema),
+        "prune": Stage("prune", p.epochs, p.lr, sparsity=p.sparsity, ramp=p.ramp, mask_every=p.every_steps),
+        "qat": Stage("qat", q.epochs, q.lr),
+    }
+    metrics = rundir.Metrics(run)
+
+    def evaluate(model: Keras) -> Mapping[str, float]:
+        found = dataclasses.asdict(keras_scores(model, test, recipe.decision))
+        return {k: v for k, v in found.items() if k != "clips"}
+
+    before = None
+    for name in stages_of(recipe):
+        if not run.weights(name).exists():
+            model = _network(run, name, before, recipe, data, calibration)
+            run_stage(schedule[name], model, data, evaluate, run.checkpoint(name), metrics.add, progress)
+            rundir.save_weights(run, name, model)
+            rundir.draw_curves(metrics.rows, run.path / "curves.png")
+        before = name
+
+
+def _network(
+    run: RunDir,
+    stage: str,
+    before: str | None,
+    recipe: Recipe,
+    data: TrainingSet,
+    calibration: NDArray[np.float32],
+) -> Keras:
+    """The network a stage starts with."""
+    model = build_student(recipe, data.y.shape[1], dropout=stage != "qat")
+    if before:
+        model.load_weights(run.weights(before))
+    if stage != "qat":
+        return model
+    plain, model = model, quantised(model, keep_zeros=recipe.prunes)
+    set_ranges(model, plain, calibration)
+    return model

@@ -1,0 +1,178 @@
+"""A recipe: everything that decides what is trained, as strict TOML.
+
+Unknown keys, wrong types and values out of range are refused when the file is read, in one line that names
+the file, the place and the remedy.  Every key with its unit and range is a field below.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mcu_asc import config
+from mcu_asc.errors import UsageError
+from mcu_asc.nouns import Decision, FrontEndConfig
+
+MEASURED = ("mean", "std", "scale", "zero_point")  # of the front end: learnt from data, not written by hand
+
+
+def _in(low: float, high: float, default: Any = dataclasses.MISSING) -> Any:
+    """A field whose value lies in [low, high]."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+def _check_ranges(section: Any) -> None:
+    """ValueError naming the first field outside its range."""
+    for f in dataclasses.fields(section):
+        low, high = f.metadata.get("range", (None, None))
+        if low is not None and not low <= getattr(section, f.name) <= high:
+            raise ValueError(f"{f.name} is {getattr(section, f.name)}, it must be in {low:g} .. {high:g}")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of the recipe."""
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+
+
+@dataclass(frozen=True)
+class Data(Section):
+    """[data]: which clips teach and which only test."""
+
+    dataset: str  # a name of audio.datasets.DATASETS
+    train_folds: tuple[int, ...]
+    test_folds: tuple[int, ...]
+    labels: tuple[str, ...] = ()  # a subset of the classes; () = all
+
+    def __post_init__(self) -> None:
+        if not self.train_folds or not self.test_folds:
+            raise ValueError("train_folds and test_folds must each name a fold")
+        if shared := set(self.train_folds) & set(self.test_folds):
+            raise ValueError(f"fold {min(shared)} is in train_folds and in test_folds")
+
+
+@dataclass(frozen=True)
+class Student(Section):
+    """[student]: which network, how wide."""
+
+    name: str  # a name of students.STUDENTS
+    width: float = _in(0.1, 8.0, 1.0)  # multiplies the channels of every layer
+    dropout: float = _in(0.0, 0.9, 0.2)  # before the last layer, while training
+
+
+@dataclass(frozen=True)
+class Train(Section):
+    """[train]: the float stage, and what all stages share."""
+
+    epochs: int = _in(1, 10_000, 100)
+    windows_per_clip: int = _in(1, 1000, 4)  # drawn in each epoch
+    batch: int = _in(1, 4096, 64)  # windows
+    lr: float = _in(0.0, 1.0, 3e-3)  # peak; linear warm-up, then a cosine to 0
+    warmup: float = _in(0.0, 1.0, 0.05)  # share of the steps
+    weight_decay: float = _in(0.0, 1.0, 1e-3)  # AdamW's, on kernels only
+    ema: float = _in(0.0, 0.9999, 0.99)  # averaging of weights; 0 = the last weights
+    seed: int = _in(0, 2**31 - 1, 0)
+
+
+@dataclass(frozen=True)
+class Augment(Section):
+    """[augment]: amounts; 0 switches a step off."""
+
+    floor_fs2: float = _in(1e-12, 1.0, 1e-6)  # under the power that is stretched, shifted and amplified
+    stretch: float = _in(0.0, 0.5, 0.1)  # tempo within 1 -+ this
+    pitch_bands: float = _in(0.0, 8.0, 1.5)  # shift along the bands within -+ this
+    gain_db: float = _in(0.0, 40.0, 8.7)  # level within -+ this
+    eq_db: float = _in(0.0, 20.0, 4.3)  # standard deviation at the knots of a random equaliser
+    eq_knots: int = _in(2, 64, 6)
+    mix: float = _in(0.0, 1.0, 0.4)  # share of windows mixed with another one
+    mask_bands: int = _in(0, 64, 8)  # one mask of at most so many bands
+    mask_rows: int = _in(0, 200, 8)  # one mask of at most so many rows
+
+
+@dataclass(frozen=True)
+class Prune(Section):
+    """[prune]: magnitude pruning of the convolutions' kernels, stem and last layer left dense."""
+
+    sparsity: float = _in(0.0, 0.95, 0.5)  # share of zeros at the end; 0 = no pruning
+    epochs: int = _in(0, 10_000, 20)  # 0 = no pruning
+    lr: float = _in(0.0, 1.0, 1e-3)
+    ramp: float = _in(0.0, 1.0, 0.6)  # share of the steps in which the sparsity grows
+    every_steps: int = _in(1, 10_000, 10)  # steps between choices of what to zero
+
+
+@dataclass(frozen=True)
+class Qat(Section):
+    """[qat]: quantisation-aware training that keeps the zeros."""
+
+    epochs: int = _in(0, 10_000, 10)  # 0 = quantise after training, calibrated on training windows
+    lr: float = _in(0.0, 1.0, 3e-4)
+
+
+@dataclass(frozen=True)
+class Recipe(Section):
+    """The whole file."""
+
+    name: str  # of the student that comes out
+    data: Data
+    student: Student
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
+    train: Train = Train()
+    augment: Augment = Augment()
+    prune: Prune = Prune()
+    qat: Qat = Qat()
+    decision: Decision = field(default_factory=Decision)
+    licence: str = "Apache-2.0"  # of the weights
+
+    @property
+    def prunes(self) -> bool:
+        return self.prune.epochs > 0 and self.prune.sparsity > 0
+
+
+def as_dict(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain JSON types, every default spelt out."""
+    values = dataclasses.asdict(recipe)
+    for key in MEASURED:
+        del values["front_end"][key]
+    plain: dict[str, Any] = _plain(values)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def load(path: Path) -> Recipe:
+    """Read and check a recipe; UsageError for everything that is wrong with it."""
+    return parse(config.read_toml(path), str(path))
+
+
+def parse(values: dict[str, Any], where: str) -> Recipe:
+    """A recipe from a mapping (the inverse of `as_dict`); `where` names it in messages."""
+    front_end = values.get("front_end", {})
+    if isinstance(front_end, dict) and (learnt := [k for k in front_end if k in MEASURED]):
+        raise UsageError(
+            f"{where}: front_end: '{learnt[0]}' is measured in training, not set", "remove the key"
+        )
+    recipe = config.build(Recipe, values, where)
+    _check_names(recipe, where)
+    return recipe
+
+
+def _check_names(recipe: Recipe, where: str) -> None:
+    from mcu_asc.audio.datasets import DATASETS
+    from mcu_asc.learn.students import STUDENTS
+
+    for key, name, known in (
+        ("data: dataset", recipe.data.dataset, DATASETS),
+        ("student: name", recipe.student.name, STUDENTS),
+    ):
+        if name not in known:
+            raise UsageError(f"{where}: {key}: unknown '{name}'", f"known: {', '.join(known)}")
+    if not recipe.name or not all(c.isalnum() or c in "-_." for c in recipe.name):
+        raise UsageError(f"{where}: name '{recipe.name}' cannot be a folder", "use letters, digits, - and _")

@@ -1,0 +1,145 @@
+"""One run, one directory: what is in it, and how it is written so that a kill leaves it readable.
+
+recipe.toml        the file as it was given
+config.json        recipe with every default, front end with its statistics, labels, counts, versions
+split.json         the ids of the clips of each fold, training and test
+metrics.csv        a row an epoch
+curves.png         the same as a picture
+checkpoints/       STAGE.npz: the state of a stage in progress
+STAGE.weights.h5   the weights that a finished stage left (float, prune, qat)
+calibration.npz    un-augmented training windows, for quantisation without QAT
+student.tflite     the result
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcu_asc import config
+from mcu_asc.errors import UsageError
+from mcu_asc.learn.keras import Keras
+from mcu_asc.learn.recipe import Recipe, parse
+from mcu_asc.nouns import FrontEndConfig
+
+STAGES = ("float", "prune", "qat")
+COLUMNS = (
+    "stage", "epoch", "lr", "loss", "sparsity", "clip_accuracy", "window_accuracy", "log_loss",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The paths of a run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def calibration(self) -> Path:
+        return self.path / "calibration.npz"
+
+    @property
+    def student(self) -> Path:
+        return self.path / "student.tflite"
+
+    def weights(self, stage: str) -> Path:
+        return self.path / f"{stage}.weights.h5"
+
+    def checkpoint(self, stage: str) -> Path:
+        return self.path / "checkpoints" / f"{stage}.npz"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run was made from, as config.json says it."""
+
+    recipe: Recipe
+    front_end: FrontEndConfig  # with mean and std; not yet quantised
+    labels: tuple[str, ...]
+
+
+def write_text(path: Path, text: str) -> None:
+    """The whole file or none of it."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def read_config(run: RunDir) -> RunConfig:
+    """UsageError when the directory is no run."""
+    try:
+        values = json.loads(run.config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{run.path} is not a run directory", "give a folder that `train` wrote") from error
+    where = str(run.config)
+    return RunConfig(
+        recipe=parse(values["recipe"], where),
+        front_end=config.build(FrontEndConfig, values["front_end"], where),
+        labels=tuple(values["labels"]),
+    )
+
+
+def save_weights(run: RunDir, stage: str, model: Keras) -> None:
+    new = run.path / f"new-{stage}.weights.h5"  # the ending is what Keras tells formats by
+    model.save_weights(new)
+    new.replace(run.weights(stage))
+
+
+class Metrics:
+    """metrics.csv in memory and on disk; a resumed stage replaces its later rows."""
+
+    def __init__(self, run: RunDir) -> None:
+        self.path = run.metrics
+        self.rows: list[dict[str, Any]] = []
+        if self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                self.rows = list(csv.DictReader(file))
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        stage, epoch = row["stage"], int(row["epoch"])
+        self.rows = [r for r in self.rows if r["stage"] != stage or int(r["epoch"]) < epoch]
+        shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
+        self.rows.append({c: shown.get(c, "") for c in COLUMNS})
+        lines = [",".join(COLUMNS), *(",".join(str(r[c]) for c in COLUMNS) for r in self.rows)]
+        write_text(self.path, "\n".join(lines) + "\n")
+
+
+def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Loss and test accuracy over the epochs of all stages."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left = figure.add_subplot()
+    right = left.twinx()
+    first = 0
+    for stage in dict.fromkeys(str(r["stage"]) for r in rows):
+        own = [r for r in rows if r["stage"] == stage]
+        left.plot([first + int(r["epoch"]) for r in own], [float(r["loss"]) for r in own], label=stage)
+        tested = [r for r in own if r["clip_accuracy"] != ""]
+        accuracy = [100 * float(r["clip_accuracy"]) for r in tested]
+        right.plot([first + int(r["epoch"]) for r in tested], accuracy, "k.:")
+        first += int(own[-1]["epoch"])
+    left.set(xlabel="epoch", ylabel="training loss (augmented)")
+    right.set(ylabel="test accuracy per clip, % (dots)")
+    left.legend(loc="center right")
+    new = path.with_name("new-" + path.name)
+    figure.savefig(new, dpi=100)
+    new.replace(path)

@@ -1,0 +1,179 @@
+"""Features of clips -> what the loop trains on: windows drawn at random, and windows cut in order.
+
+Two views of the same C front end.  Training takes its int16 log2 rows without the soft floor, so that
+augmentation can change powers as a microphone would see them; testing and calibration take the rows with
+the recipe's front end as the device computes them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_asc.audio.frontend import Features
+from mcu_asc.decide import FULL_SCALE_LOG2, Q9, alive_level, count_alive
+from mcu_asc.errors import UsageError
+from mcu_asc.learn import augment
+from mcu_asc.learn.augment import Floats
+from mcu_asc.learn.recipe import Recipe
+from mcu_asc.nouns import Clip, Decision, FrontEndConfig
+
+FULL_SCALE = 2.0**FULL_SCALE_LOG2  # LSB^2 in full scale squared
+SMALLEST_STD = 0.25  # octaves: a band that never changes must not be blown up to fill the range
+
+
+def bare(front_end: FrontEndConfig) -> FrontEndConfig:
+    """The same analysis with nothing after it: no soft floor, no standardisation, no quantisation."""
+    return dataclasses.replace(front_end, floor_fs2=0.0, mean=(), std=(), scale=1.0, zero_point=0)
+
+
+def with_statistics(
+    front_end: FrontEndConfig, features: Sequence[Features], rule: Decision
+) -> FrontEndConfig:
+    """The front end with mean and std of each band over the alive rows, in log2 units.
+
+    `features` come from `front_end` itself.  UsageError when no row is alive.
+    """
+    level = np.concatenate([f.level_q9 for f in features])
+    rows = np.concatenate([f.log2_q9 for f in features])[level > alive_level(rule)].astype(np.float64) / Q9
+    if not len(rows):
+        raise UsageError(
+            f"no row of the training clips is louder than {rule.alive_db:g} dB",
+            "lower alive_db in [decision]",
+        )
+    mean, std = rows.mean(0), np.maximum(rows.std(0), SMALLEST_STD)
+    # Rounded, so that the card's text is short and the same on every machine.
+    return dataclasses.replace(
+        front_end,
+        mean=tuple(round(float(m), 4) for m in mean),
+        std=tuple(round(float(s), 4) for s in std),
+    )
+
+
+def standardise(log2: Floats, front_end: FrontEndConfig) -> Floats:
+    """(log2 - mean) / std along the last axis: the network's real-valued input."""
+    mean = np.asarray(front_end.mean, np.float32)
+    std = np.asarray(front_end.std, np.float32)
+    out: Floats = ((log2 - mean) / std).astype(np.float32)
+    return out
+
+
+def real_input(log2_q9: NDArray[np.int16], front_end: FrontEndConfig) -> Floats:
+    """The front end's int16 windows (n, rows, bands) as the network's real input (n, rows, bands, 1)."""
+    return standardise(log2_q9.astype(np.float32) / np.float32(Q9), front_end)[..., None]
+
+
+def one_hot(clips: Sequence[Clip], labels: Sequence[str]) -> Floats:
+    """(clips, classes) float32."""
+    out: Floats = np.eye(len(labels), dtype=np.float32)[[labels.index(c.label) for c in clips]]
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """The training clips, ready to be drawn from."""
+
+    rows: Floats  # (N, bands) log2 power over the augmentation's floor, all clips one after another
+    offset: NDArray[np.int64]  # (clips,) each clip's first row
+    length: NDArray[np.int64]  # (clips,)
+    starts: tuple[NDArray[np.int64], ...]  # per clip: where windows may start, those alive enough
+    y: Floats  # (clips, classes)
+    front_end: FrontEndConfig  # with statistics
+    recipe: Recipe
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, len(self.y) * self.recipe.train.windows_per_clip // self.recipe.train.batch)
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[tuple[Floats, Floats]]:
+        """Augmented batches x (batch, rows, bands, 1), y (batch, classes): each clip drawn equally often."""
+        train = self.recipe.train
+        clips = len(self.y)
+        order = np.concatenate([rng.permutation(clips) for _ in range(train.windows_per_clip)])
+        batch = min(train.batch, len(order))
+        for step in range(self.steps_per_epoch):
+            yield self.batch(order[step * batch : (step + 1) * batch], rng)
+
+    def batch(self, clips: NDArray[np.int64], rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """One augmented window of each of the clips given by index."""
+        amount = self.recipe.augment
+        start = np.array([rng.choice(self.starts[c]) for c in clips])
+        ratio = rng.uniform(1 - amount.stretch, 1 + amount.stretch, len(clips))
+        x = augment.stretched_rows(
+            self.rows, start, self.length[clips], self.offset[clips], ratio, self.front_end.rows
+        )
+        x, y = augment.apply(augment.POWER_STEPS, x, self.y[clips], rng, amount)
+        if self.front_end.floor_fs2:
+            x = augment.add_floor(x, self.front_end.floor_fs2 * FULL_SCALE)
+        x = standardise(x, self.front_end)
+        x, y = augment.apply(augment.FEATURE_STEPS, x, y, rng, amount)
+        return x[..., None], y
+
+
+def training_set(
+    clips: Sequence[Clip],
+    bare_features: Mapping[str, Features],
+    labels: Sequence[str],
+    front_end: FrontEndConfig,
+    recipe: Recipe,
+) -> TrainingSet:
+    """Gather the clips' rows; UsageError for a clip shorter than one window."""
+    rows = [bare_features[c.id].log2_q9.astype(np.float32) / Q9 for c in clips]
+    for clip, r in zip(clips, rows, strict=True):
+        if len(r) < front_end.rows:
+            raise UsageError(
+                f"clip {clip.id} has {len(r)} rows, one window takes {front_end.rows}",
+                "leave it out, or set fewer rows in [front_end]",
+            )
+    length = np.array([len(r) for r in rows])
+    every_row = dataclasses.replace(recipe.decision, hop_rows=1)
+    starts = []
+    for clip in clips:
+        alive = count_alive(bare_features[clip.id].level_q9, front_end.rows, every_row)
+        starts.append(np.flatnonzero(alive >= min(recipe.decision.min_alive * front_end.rows, alive.max())))
+    return TrainingSet(
+        rows=augment.add_floor(np.concatenate(rows), recipe.augment.floor_fs2 * FULL_SCALE),
+        offset=np.cumsum(length) - length,
+        length=length,
+        starts=tuple(starts),
+        y=one_hot(clips, labels),
+        front_end=front_end,
+        recipe=recipe,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """Clips cut into windows as the device cuts them."""
+
+    x: Floats  # (windows, rows, bands, 1) standardised
+    alive: tuple[NDArray[np.int64], ...]  # per clip: alive rows of each of its windows
+    truth: NDArray[np.int64]  # (clips,)
+
+
+def cut(features: Features, rows: int, hop: int) -> NDArray[np.int16]:
+    """Windows of log2 rows, (windows, rows, bands), in order; none of a clip that is too short."""
+    starts = np.arange(0, len(features.log2_q9) - rows + 1, hop)
+    windows: NDArray[np.int16] = features.log2_q9[starts[:, None] + np.arange(rows)]
+    return windows
+
+
+def test_set(
+    clips: Sequence[Clip],
+    features: Mapping[str, Features],
+    labels: Sequence[str],
+    front_end: FrontEndConfig,
+    rule: Decision,
+) -> TestSet:
+    """Windows of the clips from rows with the soft floor (`front_end` without statistics gives the same)."""
+    rows = front_end.rows
+    windows = [cut(features[c.id], rows, rule.hop_rows) for c in clips]
+    return TestSet(
+        x=real_input(np.concatenate(windows), front_end),
+        alive=tuple(count_alive(features[c.id].level_q9, rows, rule) for c in clips),
+        truth=one_hot(clips, labels).argmax(1),
+    )
