@@ -21,7 +21,7 @@ SHORT = FrontEndConfig(window=200, hop=70, fft=256, bands=20, floor_fs2=1e-9)
 
 
 def hostile(samples: int = 16_000) -> np.ndarray:
-    """Noise falling to nothing, random full-scale signs, a full-scale square, -32768 throughout, lone steps."""
+    """Noise falling to nothing, random full-scale signs, full-scale square, -32768 throughout, lone steps."""
     s, out = 1, []
     for i in range(samples):
         s = (s * 1664525 + 1013904223) & 0xFFFFFFFF
@@ -91,7 +91,9 @@ def test_power_spectrum_on_hostile_frames(n: int) -> None:
         assert np.abs(ours - right).max() < 1e-6 * max(right.max(), n * 32768 / 4)
 
 
-@pytest.mark.parametrize("v", [0, 1, 2, 3, 5, 2**16 + 1, 2**31, 2**32 - 1, 2**32, 2**33 + 7, 2**63, 2**64 - 1])
+@pytest.mark.parametrize(
+    "v", [0, 1, 2, 3, 5, 2**16 + 1, 2**31, 2**32 - 1, 2**32, 2**33 + 7, 2**63, 2**64 - 1]
+)
 def test_log2(v: int) -> None:
     assert abs((native.log2_q16(v) - 64) / 65536 - math.log2(max(v, 1))) < 0.0005 / frontend.DB_PER_LOG2
 
