@@ -1,0 +1,167 @@
+/* The network's layers: int8 in, int8 out, bit for bit what TensorFlow Lite Micro computes.
+ *
+ * Every function takes its constant parameters (flash) first and works on the caller's memory.  Images are
+ * [batch][row][column][channel], tensors dense, offsets of tensors in the arena multiples of 16.  Inputs and
+ * output do not overlap unless the function says that it works in place.  The parameters were checked on the
+ * host (mcu_asc/compiler), the functions do not check them again: all sizes are at least 1, zero points and
+ * clamps are within -128 .. 127, sums stay within 32 bits.
+ *
+ * firmware/kernels/ref holds the portable implementation, one file a function. */
+#ifndef ASC_NN_H
+#define ASC_NN_H
+#include "asc_requant.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/* One output channel: where its sum starts and what it is multiplied by. */
+typedef struct {
+    int32_t bias;
+    int32_t multiplier; /* as in asc_scale */
+    uint8_t left, right;
+} asc_channel;
+
+/* A sum of one channel as an output value. */
+static inline int8_t asc_output(int32_t sum, const asc_channel *c, int32_t zero, int32_t low, int32_t high)
+{
+    const asc_scale s = {c->multiplier, c->left, c->right};
+    return (int8_t)asc_clamp(asc_offset(asc_scaled(sum, s), zero), low, high);
+}
+
+/* CONV_2D.  out[oc] = sum over taps of weights * in, taps outside the image read in_zero. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h, stride_w;
+    int32_t dilation_h, dilation_w;
+    int32_t pad_top, pad_left; /* rows and columns before the image; those after it follow from the sizes */
+    int32_t groups;            /* divides in_c and out_c */
+    int32_t in_zero, out_zero;
+    int32_t act_min, act_max;
+    const int8_t *weights;       /* [out_c][kernel_h][kernel_w][in_c / groups] */
+    const asc_channel *channels; /* [out_c]; bias less in_zero * sum of the channel's weights */
+} asc_conv2d;
+
+/* Bytes of scratch, 16-aligned, that asc_conv2d_s8 works in; group_c = in_c / groups. */
+#define ASC_CONV2D_SCRATCH(kernel_h, kernel_w, group_c)                                                      \
+    ((kernel_h) * (kernel_w) == 1 ? 0 : 2 * (kernel_h) * (kernel_w) * (group_c))
+
+void asc_conv2d_s8(const asc_conv2d *p, const int8_t *x, int8_t *y, void *scratch);
+
+/* DEPTHWISE_CONV_2D.  Output channel c reads input channel c / multiplier. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c; /* out_c = in_c * multiplier */
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h, stride_w;
+    int32_t dilation_h, dilation_w;
+    int32_t pad_top, pad_left;
+    int32_t multiplier;
+    int32_t in_zero, out_zero;
+    int32_t act_min, act_max;
+    const int8_t *weights;       /* [kernel_h][kernel_w][out_c] */
+    const asc_channel *channels; /* [out_c]; the plain bias */
+} asc_depthwise;
+
+void asc_depthwise_s8(const asc_depthwise *p, const int8_t *x, int8_t *y);
+
+/* FULLY_CONNECTED: y[rows][out_n] = weights * x[rows][in_n]. */
+typedef struct {
+    int32_t rows;
+    int32_t in_n, out_n;
+    int32_t out_zero;
+    int32_t act_min, act_max;
+    const int8_t *weights;       /* [out_n][in_n] */
+    const asc_channel *channels; /* [out_n]; bias less the input's zero point * sum of the row's weights */
+} asc_dense;
+
+void asc_dense_s8(const asc_dense *p, const int8_t *x, int8_t *y);
+
+/* AVERAGE_POOL_2D and MAX_POOL_2D.  Cells outside the image do not count; each window holds at least one. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h, in_w, channels;
+    int32_t out_h, out_w;
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h, stride_w;
+    int32_t pad_top, pad_left;
+    int32_t act_min, act_max;
+} asc_pool;
+
+void asc_average_pool_s8(const asc_pool *p, const int8_t *x, int8_t *y);
+void asc_max_pool_s8(const asc_pool *p, const int8_t *x, int8_t *y);
+
+/* ADD and SUB: y = (a -+ b) rescaled, over four nested loops; a step of 0 repeats a value (broadcasting).
+ * y may be a or b where that input has the output's size. */
+typedef struct {
+    int32_t size[4]; /* outermost first */
+    int32_t a_step[4], b_step[4];
+    int32_t a_zero, b_zero, out_zero;
+    int32_t act_min, act_max;
+    asc_scale a, b; /* of each input, shifted left by 20 bits first; both at most 1/2 */
+    asc_scale sum;
+    int32_t subtract; /* 1: a - b */
+} asc_add;
+
+void asc_add_s8(const asc_add *p, const int8_t *a, const int8_t *b, int8_t *y);
+
+/* MUL, likewise; y may be a or b where that input has the output's size. */
+typedef struct {
+    int32_t size[4];
+    int32_t a_step[4], b_step[4];
+    int32_t a_zero, b_zero, out_zero;
+    int32_t act_min, act_max;
+    asc_scale product;
+} asc_mul;
+
+void asc_mul_s8(const asc_mul *p, const int8_t *a, const int8_t *b, int8_t *y);
+
+/* MEAN: x[keep0][reduce0][keep1][reduce1][keep2] -> y[keep0][keep1][keep2]. */
+typedef struct {
+    int32_t keep[3];
+    int32_t reduce[2];
+    int32_t in_zero_sum; /* the input's zero point times the number of values that are averaged */
+    int32_t out_zero;
+    asc_scale scale; /* of the sum; multiplier may be any value from 0 */
+} asc_mean;
+
+void asc_mean_s8(const asc_mean *p, const int8_t *x, int8_t *y);
+
+/* PAD, PADV2. */
+typedef struct {
+    int32_t in[4];
+    int32_t before[4]; /* values put before the input's first, per dimension */
+    int32_t out[4];
+    int32_t value;
+} asc_pad;
+
+void asc_pad_s8(const asc_pad *p, const int8_t *x, int8_t *y);
+
+/* Copy rows of bytes, each in_step after the other, to places out_step apart: CONCATENATION, one call an
+ * input. */
+typedef struct {
+    int32_t rows, bytes, in_step, out_step;
+} asc_copy;
+
+void asc_copy_s8(const asc_copy *p, const int8_t *x, int8_t *y);
+
+/* SOFTMAX of each row; output scale 1/256, zero point -128. */
+typedef struct {
+    int32_t rows, depth; /* depth 1 .. 511 */
+    const int32_t
+        *exp;      /* [exp_n] exp(-d * scale * beta) in Q0.31 for d = 0, 1, ... below the row's maximum */
+    int32_t exp_n; /* 1 .. 256; beyond it exp is taken as 0 */
+} asc_softmax;
+
+void asc_softmax_s8(const asc_softmax *p, const int8_t *x, int8_t *y);
+
+/* Any function of one value: y[i] = table[x[i] + 128].  Works in place. */
+typedef struct {
+    int32_t n;
+    const int8_t *table; /* [256] */
+} asc_lut;
+
+void asc_lut_s8(const asc_lut *p, const int8_t *x, int8_t *y);
+#endif

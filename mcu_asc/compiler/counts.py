@@ -1,0 +1,39 @@
+"""What a model costs by counting: multiplications and parameters per op."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcu_asc.compiler.ops import OPS
+from mcu_asc.nouns import Graph, LayerCount
+
+
+def counts(graph: Graph) -> tuple[LayerCount, ...]:
+    """One `LayerCount` per op, in order; a constant shared by several ops counts with the first."""
+    seen: set[int] = set()
+    layers = []
+    for op in graph.ops:
+        kind = OPS[op.kind]
+        mine = [
+            graph.tensors[op.inputs[p]]
+            for p in kind.params
+            if p < len(op.inputs) and op.inputs[p] >= 0 and op.inputs[p] not in seen
+        ]
+        constants = [t for t in mine if t.data is not None]
+        seen.update(t.index for t in constants)
+        output = graph.tensors[op.outputs[0]]
+        layers.append(
+            LayerCount(
+                index=op.index,
+                name=output.name,
+                kind=op.kind,
+                macs=kind.macs(graph, op),
+                params=sum(t.elements for t in constants),
+                zeros=sum(
+                    t.elements - int(np.count_nonzero(t.data)) for t in constants if t.data is not None
+                ),
+                param_bytes=sum(t.bytes for t in constants),
+                output_shape=output.shape,
+            )
+        )
+    return tuple(layers)

@@ -1,0 +1,131 @@
+"""Graph + plan -> model.c: tables and calls, no loop.  The same model always gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_asc import __version__, paths
+from mcu_asc.compiler.ops import OPS
+from mcu_asc.compiler.ops.base import Array, Call, Code, Params
+from mcu_asc.nouns import Graph, MemoryPlan, Model
+
+_CTYPES = {"int8": "int8_t", "int32": "int32_t"}
+_PER_LINE = 24
+
+
+def emit(model: Model, plan: MemoryPlan) -> dict[str, bytes]:
+    """{"model.c": text} that defines `const asc_model asc_net` (firmware/asc/asc_model.h)."""
+    import jinja2
+
+    graph = model.graph
+    codes = {op.index: OPS[op.kind].code(graph, op) for op in graph.ops}
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(paths.firmware_dir() / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    (source,), (result,) = graph.inputs, graph.outputs
+    text = environment.get_template("model.c.j2").render(
+        version=__version__,
+        name=comment(graph.name),
+        digest=hashlib.sha256(model.content).hexdigest(),
+        arrays=[_array(a) for a in _constants(graph, codes) + [a for c in codes.values() for a in c.arrays]],
+        params=[_params(p) for c in codes.values() for p in c.params],
+        checks=[check for c in codes.values() for check in c.checks],
+        layers=[
+            {
+                "index": op.index,
+                "title": f"{op.kind} {comment(graph.tensors[op.outputs[0]].name)} "
+                f"{'x'.join(map(str, graph.tensors[op.outputs[0]].shape))}",
+                "calls": [_call(graph, plan, op.index, c) for c in codes[op.index].calls],
+            }
+            for op in graph.ops
+        ],
+        arena_bytes=plan.arena_bytes,
+        input_offset=plan.offsets[source],
+        input_bytes=graph.tensors[source].bytes,
+        output_offset=plan.offsets[result],
+        output_bytes=graph.tensors[result].bytes,
+    )
+    return {"model.c": text.encode("ascii")}
+
+
+def kernel_sources(graph: Graph) -> tuple[str, ...]:
+    """The files of firmware/kernels/<flavour> that the model's calls need, sorted."""
+    return tuple(sorted({source for op in graph.ops for source in OPS[op.kind].sources}))
+
+
+def comment(text: str) -> str:
+    """`text` as it may stand in a C comment: printable ASCII, nothing that ends the comment or the line."""
+    return re.sub(r"[^A-Za-z0-9_.,:;()\[\]+= -]", "/", text)[:120].replace("//", "/").replace("/", "|")
+
+
+def _constants(graph: Graph, codes: dict[int, Code]) -> list[Array]:
+    """Weights and other constants that kernels read as they are."""
+    used = {
+        i
+        for c in codes.values()
+        for call in c.calls
+        for i in call.inputs
+        if graph.tensors[i].data is not None
+    }
+    for op in graph.ops:
+        if any("weights" in p.fields for p in codes[op.index].params):
+            used.add(op.inputs[1])
+    found = []
+    for i in sorted(used):
+        data = graph.tensors[i].data
+        assert data is not None
+        found.append(Array(_CTYPES[graph.tensors[i].dtype], f"w{i}", data.reshape(-1)))
+    return found
+
+
+def _array(array: Array) -> dict[str, Any]:
+    values = array.values
+    if values.ndim == 1:
+        lines = [_row(values[i : i + _PER_LINE]) for i in range(0, len(values), _PER_LINE)]
+    else:
+        lines = [f"{{{_row(row)}}}" for row in values]
+    return {"ctype": array.ctype, "name": array.name, "n": len(values), "text": ",\n    ".join(lines)}
+
+
+def _row(values: NDArray[Any]) -> str:
+    return ",".join(map(_number, values.tolist()))
+
+
+def _number(value: int) -> str:
+    """-2147483648 is not an int literal in C."""
+    return "-2147483647 - 1" if value == np.iinfo(np.int32).min else str(value)
+
+
+def _params(params: Params) -> dict[str, Any]:
+    return {
+        "ctype": params.ctype,
+        "name": params.name,
+        "fields": [(key, _field(value)) for key, value in params.fields.items()],
+    }
+
+
+def _field(value: int | str | tuple[int, ...]) -> str:
+    if isinstance(value, tuple):
+        return "{" + ", ".join(map(_number, value)) + "}"
+    return value if isinstance(value, str) else _number(value)
+
+
+def _call(graph: Graph, plan: MemoryPlan, op: int, call: Call) -> dict[str, str]:
+    def source(tensor: int) -> str:
+        return f"IN({plan.offsets[tensor]})" if graph.tensors[tensor].data is None else f"w{tensor}"
+
+    arguments = [f"&{call.params}", *(source(t) for t in call.inputs)]
+    arguments.append(f"OUT({plan.offsets[call.output] + call.output_skip})")
+    if call.scratch:
+        arguments.append(f"arena + {plan.scratch[op][0]}" if op in plan.scratch else "NULL")
+    return {"function": call.function, "arguments": ", ".join(arguments)}

@@ -1,0 +1,173 @@
+"""ADD, SUB and MUL of two tensors, with NumPy's broadcasting.
+
+TFLM computes ADD's factors in double and SUB's in float32; sources add_common.cc, sub_common.cc and mul_common.cc
+in tensorflow/lite/micro/kernels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcu_asc.compiler.fixed import quantize_multiplier
+from mcu_asc.compiler.ops.base import Call, Code, Kind, Node, Params, per_tensor, scale_fields
+from mcu_asc.nouns import Graph, Op, Tensor
+
+_LEFT_SHIFT = 20  # of both inputs of ADD and SUB
+_MAX_DIMS = 4
+
+
+@dataclass(frozen=True)
+class Binary:
+    sizes: tuple[int, ...]  # of four nested loops
+    a_steps: tuple[int, ...]  # how far input a moves in each
+    b_steps: tuple[int, ...]
+    act: tuple[int, int]
+
+
+def loops(
+    shape: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]
+) -> tuple[tuple[int, ...], ...] | None:
+    """(sizes, steps of a, steps of b) of at most four nested loops, outermost first, or None.
+
+    Neighbouring dimensions in which the same inputs move become one loop.
+    """
+    rank = len(shape)
+    full = [(1,) * (rank - len(s)) + s for s in (a, b)]
+    if any(n not in (1, out) for s in full for n, out in zip(s, shape, strict=True)):
+        return None
+    merged: list[list[int]] = []  # [size, a moves, b moves]
+    for n, na, nb in zip(shape, *full, strict=True):
+        if n == 1:
+            continue
+        moves = [int(na != 1), int(nb != 1)]
+        if merged and merged[-1][1:] == moves:
+            merged[-1][0] *= n
+        else:
+            merged.append([n, *moves])
+    if len(merged) > _MAX_DIMS:
+        return None
+    merged = [[1, 0, 0]] * (_MAX_DIMS - len(merged)) + merged
+    steps: list[list[int]] = []
+    for which in (1, 2):
+        step, found = 1, []
+        for row in reversed(merged):
+            found.append(step if row[which] else 0)
+            step *= row[0] if row[which] else 1
+        steps.append(found[::-1])
+    return tuple(row[0] for row in merged), tuple(steps[0]), tuple(steps[1])
+
+
+def _operands(node: Node, table: str) -> Binary:
+    node.arity(2)
+    a, b, y = node.inputs[0], node.inputs[1], node.outputs[0]
+    node.activation(a, "first input")
+    node.activation(b, "second input")
+    scale, zero = node.activation(y, "output")
+    assert a is not None and b is not None
+    nested = None
+    if len(a.shape) <= len(y.shape) and len(b.shape) <= len(y.shape):
+        nested = loops(y.shape, a.shape, b.shape)
+    if nested is None:
+        node.refuse(f"shapes {list(a.shape)} and {list(b.shape)} do not broadcast to {list(y.shape)}")
+    options = node.options(table)
+    return Binary(*nested, node.fused(options.FusedActivationFunction() if options else 0, scale, zero))
+
+
+def add_factors(a: float, b: float, y: float) -> tuple[float, float, float]:
+    """ADD: (of a, of b, of their sum), in double."""
+    twice = 2 * max(a, b)
+    return a / twice, b / twice, twice / ((1 << _LEFT_SHIFT) * y)
+
+
+def sub_factors(a: float, b: float, y: float) -> tuple[float, float, float]:
+    """SUB: the same in float32."""
+    sa, sb, sy = np.float32(a), np.float32(b), np.float32(y)
+    twice = np.float32(2) * max(sa, sb)
+    return float(sa / twice), float(sb / twice), float(twice / (np.float32(1 << _LEFT_SHIFT) * sy))
+
+
+_FACTORS = {"ADD": add_factors, "SUB": sub_factors}
+
+
+def _parse_sum(node: Node) -> Binary:
+    attrs = _operands(node, {"ADD": "AddOptions", "SUB": "SubOptions"}[node.kind])
+    scales = [
+        t.quant.scale[0] for t in (*node.inputs, node.outputs[0]) if t is not None and t.quant is not None
+    ]
+    with np.errstate(all="ignore"):
+        factors = _FACTORS[node.kind](*scales)
+    for real in factors:
+        if node.multiplier(real)[1] > 0 or real == 0:
+            node.refuse(
+                f"output scale {scales[2]:g} is too small for inputs of {scales[0]:g} and {scales[1]:g}",
+                "TFLM refuses it too; the representative data set is probably wrong",
+            )
+    return attrs
+
+
+def _parse_mul(node: Node) -> Binary:
+    attrs = _operands(node, "MulOptions")
+    a, b, y = (
+        t.quant.scale[0] for t in (*node.inputs, node.outputs[0]) if t is not None and t.quant is not None
+    )
+    node.multiplier(a * b / y)
+    return attrs
+
+
+def _tensors(graph: Graph, op: Op) -> tuple[Tensor, Tensor, Tensor]:
+    return graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.tensors[op.outputs[0]]
+
+
+def _fields(graph: Graph, op: Op) -> dict[str, int | str | tuple[int, ...]]:
+    a, b, y = _tensors(graph, op)
+    return {
+        "size": op.attrs.sizes,
+        "a_step": op.attrs.a_steps,
+        "b_step": op.attrs.b_steps,
+        "a_zero": per_tensor(a)[1],
+        "b_zero": per_tensor(b)[1],
+        "out_zero": per_tensor(y)[1],
+        "act_min": op.attrs.act[0],
+        "act_max": op.attrs.act[1],
+    }
+
+
+def _code_sum(graph: Graph, op: Op) -> Code:
+    fa, fb, fy = _FACTORS[op.kind](*(per_tensor(t)[0] for t in _tensors(graph, op)))
+    fields = {
+        **_fields(graph, op),
+        "a": scale_fields(quantize_multiplier(fa)),
+        "b": scale_fields(quantize_multiplier(fb)),
+        "sum": scale_fields(quantize_multiplier(fy)),
+        "subtract": int(op.kind == "SUB"),
+    }
+    name = f"op{op.index}"
+    return Code(
+        params=(Params("asc_add", name, fields),),
+        calls=(Call("asc_add_s8", name, op.inputs, op.outputs[0]),),
+    )
+
+
+def _code_mul(graph: Graph, op: Op) -> Code:
+    a, b, y = (per_tensor(t)[0] for t in _tensors(graph, op))
+    fields = {**_fields(graph, op), "product": scale_fields(quantize_multiplier(a * b / y))}
+    name = f"op{op.index}"
+    return Code(
+        params=(Params("asc_mul", name, fields),),
+        calls=(Call("asc_mul_s8", name, op.inputs, op.outputs[0]),),
+    )
+
+
+def _in_place(graph: Graph, op: Op) -> tuple[int, ...]:
+    """An input of the output's shape may be overwritten: each value is read before its place is written."""
+    out = graph.tensors[op.outputs[0]].elements
+    return tuple(i for i, t in enumerate(op.inputs) if graph.tensors[t].elements == out)
+
+
+KINDS = {
+    "ADD": Kind(_parse_sum, _code_sum, ("asc_add_s8.c",), params=(0, 1), in_place=_in_place),
+    "SUB": Kind(_parse_sum, _code_sum, ("asc_add_s8.c",), params=(0, 1), in_place=_in_place),
+    "MUL": Kind(_parse_mul, _code_mul, ("asc_mul_s8.c",), params=(0, 1), in_place=_in_place),
+}

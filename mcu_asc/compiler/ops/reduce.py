@@ -1,0 +1,83 @@
+"""MEAN over any axes; source QuantizedMeanOrSum in tensorflow/lite/kernels/internal/reference/reduce.h."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcu_asc.compiler.fixed import quantize_multiplier
+from mcu_asc.compiler.ops.base import Call, Code, Kind, Node, Params, per_tensor, scale_fields
+from mcu_asc.nouns import Graph, Op
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """The input as [keep0, reduce0, keep1, reduce1, keep2]."""
+
+    sizes: tuple[int, int, int, int, int]
+
+
+def groups(shape: tuple[int, ...], axes: set[int]) -> tuple[int, ...] | None:
+    """`shape` as alternating products of kept and reduced dimensions, five of them, or None."""
+    sizes = [1]
+    for i, n in enumerate(shape):
+        if n == 1:
+            continue
+        if (i in axes) != (len(sizes) % 2 == 0):
+            sizes.append(1)
+        sizes[-1] *= n
+    return tuple(sizes + [1] * (5 - len(sizes))) if len(sizes) <= 5 else None
+
+
+def _parse(node: Node) -> Reduce:
+    node.arity(2)
+    x, y = node.inputs[0], node.outputs[0]
+    scale, _ = node.activation(x, "input")
+    out_scale, _ = node.activation(y, "output")
+    node.multiplier(scale / out_scale)
+    axis = node.constant(1, "axes", "int32")
+    assert x is not None and axis.data is not None
+    rank = len(x.shape)
+    named = [int(a) for a in axis.data.reshape(-1)]
+    if any(not -rank <= a < rank for a in named):
+        node.refuse(f"axes {named} are not those of {list(x.shape)}")
+    axes = {a % rank for a in named}
+    kept = tuple(n for i, n in enumerate(x.shape) if i not in axes)
+    keep_dims = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    if y.shape not in (kept, keep_dims, kept or (1,)):
+        node.refuse(f"'{y.name}' has shape {list(y.shape)}, but {list(kept)} follows from the axes")
+    sizes = groups(x.shape, axes)
+    if sizes is None:
+        node.refuse(f"axes {named} of {list(x.shape)} are too scattered", "reduce in two steps")
+    if 128 * 2 * sizes[1] * sizes[3] > (1 << 31) - 1:
+        node.refuse("sums over so many values leave 32 bits")
+    return Reduce((sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]))
+
+
+def mean_multiplier(real: float, count: int) -> tuple[int, int]:
+    """The factor of a sum of `count` values: TFLM divides the multiplier, not the sum."""
+    multiplier, shift = quantize_multiplier(real)
+    extra = min(count.bit_length() - 1, 32, 31 + shift)
+    return (multiplier << extra) // count, shift - extra
+
+
+def _code(graph: Graph, op: Op) -> Code:
+    (scale, zero), (out_scale, out_zero) = (
+        per_tensor(graph.tensors[i]) for i in (op.inputs[0], op.outputs[0])
+    )
+    sizes = op.attrs.sizes
+    count = sizes[1] * sizes[3]
+    fields: dict[str, int | str | tuple[int, ...]] = {
+        "keep": (sizes[0], sizes[2], sizes[4]),
+        "reduce": (sizes[1], sizes[3]),
+        "in_zero_sum": zero * count,
+        "out_zero": out_zero,
+        "scale": scale_fields(mean_multiplier(scale / out_scale, count)),
+    }
+    name = f"op{op.index}"
+    return Code(
+        params=(Params("asc_mean", name, fields),),
+        calls=(Call("asc_mean_s8", name, (op.inputs[0],), op.outputs[0]),),
+    )
+
+
+KINDS = {"MEAN": Kind(_parse, _code, ("asc_mean_s8.c",))}
