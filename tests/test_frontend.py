@@ -214,12 +214,6 @@ def test_level_is_the_mean_band_power(gain: int) -> None:
     np.testing.assert_allclose(level, np.log2(frontend.energies(x, PLAIN).mean(axis=1)), atol=0.6 / 512)
 
 
-def test_level_unit() -> None:
-    assert frontend.level_q9(0.0) == 30 * 512
-    assert frontend.level_q9(-10 * math.log10(2) * 4) == 26 * 512
-    assert frontend.level_q9(-math.inf) == -32768
-
-
 @pytest.mark.parametrize("scale", [0.0005, 0.002, 0.03, 0.1, 1.0, 20.0])
 def test_int8_over_the_range_of_scales(scale: float) -> None:
     rng = np.random.default_rng(6)
@@ -283,6 +277,13 @@ def test_steps_that_do_not_fit_are_refused(change: dict[str, object]) -> None:
 def test_samples_must_be_int16_mono(bad: np.ndarray) -> None:
     with pytest.raises(UsageError, match="samples are"):
         frontend.extract(bad, PLAIN)
+
+
+def test_tables_are_shared_and_read_only() -> None:
+    tables = frontend.tables(FrontEndConfig())
+    assert frontend.tables(FrontEndConfig()) is tables
+    with pytest.raises(ValueError, match="read-only"):
+        tables.weights[0] = 1
 
 
 def test_c_source_is_deterministic_and_says_where_it_comes_from() -> None:

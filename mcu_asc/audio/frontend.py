@@ -158,7 +158,7 @@ def tables(cfg: FrontEndConfig) -> FrontEndTables:
     window, steps, twiddles = _fft_tables(WINDOWS[cfg.window_shape](cfg.window), cfg.fft)
     energy_bits = 2 * (17 - cfg.fft.bit_length())  # 2 * log2(65536 / fft)
     bits, mul, add = _affine(cfg)
-    return FrontEndTables(
+    made = FrontEndTables(
         n=cfg.fft,
         window_table=window,
         steps=steps,
@@ -176,6 +176,10 @@ def tables(cfg: FrontEndConfig) -> FrontEndTables:
         mul=mul,
         add=add,
     )
+    for value in vars(made).values():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)  # the cache hands the same arrays to everyone
+    return made
 
 
 # ---- rows --------------------------------------------------------------------------------------
@@ -203,12 +207,6 @@ def _mono(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
     if x.dtype != np.int16 or x.ndim != 1:
         raise UsageError(f"samples are {x.dtype} of shape {x.shape}", "int16, one channel, shape (samples,)")
     return x
-
-
-def level_q9(alive_db: float) -> int:
-    """A level in dB re full scale squared -> the unit of Features.level_q9, clamped to int16."""
-    level = (alive_db / DB_PER_LOG2 + math.log2(FULL_SCALE_SQUARED)) * 512
-    return round(min(max(level, -32768.0), 32767.0))
 
 
 # ---- what is right -----------------------------------------------------------------------------
