@@ -1,0 +1,93 @@
+/* The few registers of the nRF52840 that the port uses, and none else.
+ *
+ * Source: nRF52840 product specification 1.7 (peripherals) and ARMv7-M reference manual (0xE000xxxx). */
+#ifndef ASC_NRF52840_H
+#define ASC_NRF52840_H
+#include <stdint.h>
+
+#define ASC_REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+/* CLOCK */
+#define CLOCK_HFCLKSTART   ASC_REG(0x40000000u)
+#define CLOCK_HFCLKSTARTED ASC_REG(0x40000100u)
+
+/* UARTE0 */
+#define UARTE_STARTRX      ASC_REG(0x40002000u)
+#define UARTE_STOPRX       ASC_REG(0x40002004u)
+#define UARTE_STARTTX      ASC_REG(0x40002008u)
+#define UARTE_STOPTX       ASC_REG(0x4000200Cu)
+#define UARTE_EVENTS       0x40002100u /* first of the event registers */
+#define UARTE_EVENTS_END   0x4000215Cu
+#define UARTE_RXDRDY       ASC_REG(0x40002108u)
+#define UARTE_ENDRX        ASC_REG(0x40002110u)
+#define UARTE_ENDTX        ASC_REG(0x40002120u)
+#define UARTE_ERROR        ASC_REG(0x40002124u)
+#define UARTE_RXTO         ASC_REG(0x40002144u)
+#define UARTE_TXSTOPPED    ASC_REG(0x40002158u)
+#define UARTE_SHORTS       ASC_REG(0x40002200u)
+#define UARTE_INTENCLR     ASC_REG(0x40002308u)
+#define UARTE_ERRORSRC     ASC_REG(0x40002480u)
+#define UARTE_ENABLE       ASC_REG(0x40002500u)
+#define UARTE_PSEL_RTS     ASC_REG(0x40002508u)
+#define UARTE_PSEL_TXD     ASC_REG(0x4000250Cu)
+#define UARTE_PSEL_CTS     ASC_REG(0x40002510u)
+#define UARTE_PSEL_RXD     ASC_REG(0x40002514u)
+#define UARTE_BAUDRATE     ASC_REG(0x40002524u)
+#define UARTE_RXD_PTR      ASC_REG(0x40002534u)
+#define UARTE_RXD_MAXCNT   ASC_REG(0x40002538u)
+#define UARTE_RXD_AMOUNT   ASC_REG(0x4000253Cu)
+#define UARTE_TXD_PTR      ASC_REG(0x40002544u)
+#define UARTE_TXD_MAXCNT   ASC_REG(0x40002548u)
+#define UARTE_CONFIG       ASC_REG(0x4000256Cu)
+#define UARTE_ENABLED      8u
+#define UARTE_DISCONNECTED 0xFFFFFFFFu
+
+/* RTC1 */
+#define RTC1_STOP     ASC_REG(0x40011004u)
+#define RTC1_INTENCLR ASC_REG(0x40011308u)
+#define RTC1_EVTENCLR ASC_REG(0x40011348u)
+
+/* NVMC */
+#define NVMC_ICACHECNF ASC_REG(0x4001E540u) /* bit 0: instruction cache on */
+
+/* GPIO: a pin is port * 32 + number; port 1 lies 0x300 after port 0 */
+#define GPIO_PORT(pin)   (0x50000000u + 0x300u * ((pin) >> 5))
+#define GPIO_BIT(pin)    (1u << ((pin) & 31u))
+#define GPIO_OUTSET(pin) ASC_REG(GPIO_PORT(pin) + 0x508u)
+#define GPIO_OUTCLR(pin) ASC_REG(GPIO_PORT(pin) + 0x50Cu)
+#define GPIO_DIRSET(pin) ASC_REG(GPIO_PORT(pin) + 0x518u)
+#define GPIO_CNF(pin)    ASC_REG(GPIO_PORT(pin) + 0x700u + 4u * ((pin) & 31u))
+#define GPIO_CNF_PULLUP  0xCu /* input, buffer connected, pull-up */
+
+/* Cortex-M4 */
+#define DWT_CTRL   ASC_REG(0xE0001000u)
+#define DWT_CYCCNT ASC_REG(0xE0001004u)
+#define NVIC_ICER0 ASC_REG(0xE000E180u)
+#define NVIC_ICER1 ASC_REG(0xE000E184u)
+#define SCB_VTOR   ASC_REG(0xE000ED08u)
+#define SCB_CFSR   ASC_REG(0xE000ED28u)
+#define SCB_BFAR   ASC_REG(0xE000ED38u)
+#define SCB_CPACR  ASC_REG(0xE000ED88u)
+#define DEMCR      ASC_REG(0xE000EDFCu)
+
+/* Orders memory accesses for DMA, and keeps the compiler from moving buffer accesses across it. */
+static inline void asc_barrier(void) { __asm volatile("dmb" ::: "memory"); }
+
+/* Polls `reg` until it is not 0, at most `limit` times: hardware that hangs must not hang us.
+ * Returns the last value read. */
+static inline uint32_t asc_poll(volatile uint32_t *reg, uint32_t limit)
+{
+    uint32_t value = *reg;
+    for (; limit != 0u && value == 0u; --limit) {
+        value = *reg;
+    }
+    return value;
+}
+
+/* Shared by startup.c and port.c. */
+void asc_uarte_stop(void);                             /* stops both directions, disables, clears all events */
+void asc_uarte_start(void);                            /* pins, baud rate, enable */
+void asc_uarte_send(const void *ram, uint32_t n);      /* one transfer from RAM, bounded wait for its end */
+void asc_fault(const uint32_t *frame, uint32_t is_ram) /* reports and stays; `frame` = R0-R3 R12 LR PC xPSR */
+    __attribute__((noreturn, used));
+#endif

@@ -1,0 +1,138 @@
+/* asc_port.h on the nRF52840: UARTE0 with EasyDMA, polled; DWT's cycle counter; one LED. */
+#include "asc_port.h"
+#include "asc_board.h"
+#include "nrf52840.h"
+#include <string.h>
+
+#if ASC_BOARD_BAUD == 1000000
+#define BAUDRATE 0x10000000u
+#elif ASC_BOARD_BAUD == 921600
+#define BAUDRATE 0x0F000000u
+#elif ASC_BOARD_BAUD == 460800
+#define BAUDRATE 0x07400000u
+#elif ASC_BOARD_BAUD == 115200
+#define BAUDRATE 0x01D60000u
+#else
+#error "ASC_BOARD_BAUD: the nRF52840 port knows 115200, 460800, 921600 and 1000000"
+#endif
+
+#define IDLE_CYCLES (ASC_BOARD_CLOCK_HZ / 1000u * ASC_PORT_IDLE_MS)
+/* More polls than any sane wait needs: one takes 6 cycles or more, so this is 0.1 s or more at 64 MHz.
+ * 64 bytes take 0.64 ms at 1 Mbaud, 5.6 ms at 115,200. */
+#define POLLS 1000000u
+
+static uint8_t tx[ASC_PORT_WRITE]; /* EasyDMA reads RAM only */
+
+void asc_uarte_stop(void)
+{
+    if (UARTE_ENABLE == UARTE_ENABLED) {
+        UARTE_RXTO = 0u;
+        UARTE_STOPRX = 1u;
+        (void)asc_poll(&UARTE_RXTO, POLLS);
+        UARTE_TXSTOPPED = 0u;
+        UARTE_STOPTX = 1u;
+        (void)asc_poll(&UARTE_TXSTOPPED, POLLS);
+    }
+    UARTE_ENABLE = 0u;
+    UARTE_INTENCLR = 0xFFFFFFFFu;
+    UARTE_SHORTS = 0u;
+    for (uint32_t at = UARTE_EVENTS; at < UARTE_EVENTS_END; at += 4u) {
+        ASC_REG(at) = 0u;
+    }
+    UARTE_ERRORSRC = UARTE_ERRORSRC; /* bits are cleared by writing them */
+}
+
+void asc_uarte_start(void)
+{
+    GPIO_OUTSET(ASC_BOARD_UART_TX) = GPIO_BIT(ASC_BOARD_UART_TX); /* an idle line is high */
+    GPIO_DIRSET(ASC_BOARD_UART_TX) = GPIO_BIT(ASC_BOARD_UART_TX);
+    GPIO_CNF(ASC_BOARD_UART_RX) = GPIO_CNF_PULLUP; /* an open line is an idle line */
+    UARTE_PSEL_RTS = UARTE_DISCONNECTED;
+    UARTE_PSEL_CTS = UARTE_DISCONNECTED;
+    UARTE_PSEL_TXD = ASC_BOARD_UART_TX;
+    UARTE_PSEL_RXD = ASC_BOARD_UART_RX;
+    UARTE_CONFIG = 0u; /* 8 bits, no parity, one stop bit, no flow control */
+    UARTE_BAUDRATE = BAUDRATE;
+    UARTE_ENABLE = UARTE_ENABLED;
+}
+
+void asc_port_init(void)
+{
+    CLOCK_HFCLKSTARTED = 0u;
+    CLOCK_HFCLKSTART = 1u; /* crystal: the RC oscillator is too far off for 1 Mbaud */
+    (void)asc_poll(&CLOCK_HFCLKSTARTED, POLLS);
+
+    DEMCR |= 1u << 24;
+    DWT_CYCCNT = 0u;
+    DWT_CTRL |= 1u;
+
+    GPIO_OUTCLR(ASC_BOARD_LED) = GPIO_BIT(ASC_BOARD_LED);
+    GPIO_DIRSET(ASC_BOARD_LED) = GPIO_BIT(ASC_BOARD_LED);
+    asc_uarte_start();
+}
+
+void asc_port_arm(void *buf, uint32_t n)
+{
+    UARTE_RXD_PTR = (uint32_t)(uintptr_t)buf;
+    UARTE_RXD_MAXCNT = n;
+    UARTE_RXDRDY = 0u;
+    UARTE_ENDRX = 0u;
+    UARTE_RXTO = 0u;
+    UARTE_ERROR = 0u;
+    UARTE_ERRORSRC = UARTE_ERRORSRC;
+    asc_barrier(); /* the buffer is the DMA's from here on */
+    UARTE_STARTRX = 1u;
+}
+
+uint32_t asc_port_wait(void)
+{
+    uint32_t any = 0u, last = 0u;
+    while (UARTE_ENDRX == 0u) {
+        if (UARTE_RXDRDY != 0u) {
+            UARTE_RXDRDY = 0u;
+            (void)UARTE_RXDRDY; /* so that the clearing has arrived before the next look */
+            last = DWT_CYCCNT;
+            any = 1u;
+        } else if (any != 0u && DWT_CYCCNT - last > IDLE_CYCLES) {
+            UARTE_STOPRX = 1u;
+            (void)asc_poll(&UARTE_RXTO, POLLS); /* ENDRX comes before RXTO, and with it AMOUNT */
+            break;
+        }
+    }
+    asc_barrier(); /* the buffer is the caller's again */
+    return UARTE_RXD_AMOUNT;
+}
+
+void asc_uarte_send(const void *ram, uint32_t n)
+{
+    UARTE_TXD_PTR = (uint32_t)(uintptr_t)ram;
+    UARTE_TXD_MAXCNT = n;
+    UARTE_ENDTX = 0u;
+    asc_barrier();
+    UARTE_STARTTX = 1u;
+    (void)asc_poll(&UARTE_ENDTX, POLLS);
+    asc_barrier();
+}
+
+void asc_port_write(const void *buf, uint32_t n)
+{
+    const uint8_t *from = buf;
+    while (n != 0u) {
+        const uint32_t part = n < ASC_PORT_WRITE ? n : ASC_PORT_WRITE;
+        memcpy(tx, from, part);
+        asc_uarte_send(tx, part);
+        from += part;
+        n -= part;
+    }
+}
+
+uint32_t asc_port_cycles(void) { return DWT_CYCCNT; }
+
+void asc_port_led(uint32_t on)
+{
+    if (on != 0u) {
+        GPIO_OUTSET(ASC_BOARD_LED) = GPIO_BIT(ASC_BOARD_LED);
+    } else {
+        GPIO_OUTCLR(ASC_BOARD_LED) = GPIO_BIT(ASC_BOARD_LED);
+    }
+}

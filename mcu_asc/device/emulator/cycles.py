@@ -1,0 +1,255 @@
+"""Estimated Cortex-M4 cycles: what each basic block costs, and how often each one ran.
+
+The rules are those of the Cortex-M4 technical reference manual (sections 3.3.1 and 3.3.3, FPU table):
+
+* ALU, shifts, SIMD/DSP and all multiplies 1; SDIV/UDIV 2 to 12, counted as 7; IT 0
+* LDR 2, or 1 right after another load unless its address needs the value just loaded
+* STR with an immediate offset 1; with a register offset 2, or 1 right after a load
+* +1 when an address register was written by the ALU instruction just before
+* LDM, STM, PUSH, POP 1 + registers; LDRD, STRD 3
+* a taken branch 1 + 2, not taken 1; LDR to pc 2 + 3; TBB, TBH 3 + 3; POP to pc 1 + registers + 2
+* VADD, VMUL, VCVT, VMOV 1 (VMOV with two core registers 2); VMLA, VFMA and kin 3; VDIV, VSQRT 14;
+  VLDR, VSTR 2 (double 3); VLDM, VSTM 1 + words; +1 when an FP result is used by the next instruction
+
+Not modelled: pairing across block borders, predicated-off instructions (priced as executed), waits for
+instruction fetch.  Real silicon takes more; every figure made from this is an estimate.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import capstone as cs
+import numpy as np
+from capstone import arm
+from numpy.typing import NDArray
+
+REFILL = 2  # pipeline refill of a taken branch
+DIVIDE = 7  # 2 .. 12 by operands
+
+_BRANCHES = frozenset("b bl bx blx cbz cbnz".split())
+_TABLE_BRANCHES = frozenset(("tbb", "tbh"))
+_MULTIPLE = ("ldm", "stm", "vldm", "vstm")
+_STACK = frozenset("push pop vpush vpop".split())
+_FP_LONG = dict.fromkeys("vmla vmls vnmla vnmls vfma vfms vfnma vfnms".split(), 3) | {"vdiv": 14, "vsqrt": 14}
+_FP_ARITHMETIC = frozenset(_FP_LONG) | frozenset("vadd vsub vmul vnmul vcvt vcvtr vneg vabs".split())
+_CONDITIONS = tuple("eq ne hs lo mi pl vs vc hi ls ge lt gt le cs cc".split())
+_NONE: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Price:
+    """One basic block: its cycles, and what leaving it by its conditional branch adds."""
+
+    instructions: int
+    cycles: int
+    taken: int
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What the instruction just before leaves for the next one's price."""
+
+    load: bool = False
+    loaded: frozenset[int] = _NONE
+    alu: frozenset[int] = _NONE
+    fp: frozenset[int] = _NONE
+
+
+def _disassembler() -> Any:
+    engine = cs.Cs(cs.CS_ARCH_ARM, cs.CS_MODE_THUMB | cs.CS_MODE_MCLASS)
+    engine.detail = True
+    return engine
+
+
+def price(code: bytes, address: int, engine: Any = None) -> Price:
+    """The price of the Thumb-2 instructions in `code`, which lie at `address` and form one block."""
+    before, count, cycles, taken = _Before(), 0, 0, 0
+    for insn in (engine or _disassembler()).disasm(code, address):
+        cost, taken, before = _instruction(insn, before)
+        count, cycles = count + 1, cycles + cost
+    return Price(count, cycles, taken)
+
+
+def _conditional(insn: Any) -> bool:
+    return insn.cc not in (arm.ARM_CC_AL, arm.ARM_CC_INVALID)
+
+
+def _mnemonic(insn: Any) -> str:
+    name = str(insn.mnemonic).split(".")[0]
+    return name[:-2] if _conditional(insn) and name.endswith(_CONDITIONS) else name
+
+
+def _words(insn: Any, name: str) -> int:
+    """Words moved by PUSH, POP, LDM, STM and their FP kin."""
+    registers = [o.reg for o in insn.operands if o.type == arm.ARM_OP_REG]
+    if name not in _STACK:
+        registers = registers[1:]  # the base
+    return sum(2 if arm.ARM_REG_D0 <= r <= arm.ARM_REG_D31 else 1 for r in registers)
+
+
+def _instruction(insn: Any, before: _Before) -> tuple[int, int, _Before]:
+    """(cycles, cycles more when the conditional branch is taken, what the next one sees)."""
+    name, operands = _mnemonic(insn), insn.operands
+    reads, writes = (frozenset(r) for r in insn.regs_access())
+    memory = next((o.mem for o in operands if o.type == arm.ARM_OP_MEM), None)
+    multiple = name.startswith(_MULTIPLE)
+    address = _NONE
+    if memory is not None:
+        address = frozenset((memory.base, memory.index)) - {0, arm.ARM_REG_PC}
+    elif multiple:
+        address = frozenset((operands[0].reg,))
+    to_pc = arm.ARM_REG_PC in writes
+    stall = bool(before.alu & address) + bool(before.fp & reads)
+    refill = 0
+    after = _Before()
+
+    if name in _BRANCHES:
+        cost, refill = 1, REFILL
+    elif name in _TABLE_BRANCHES:
+        cost, refill = 3, 3
+    elif name.startswith("it") and set(name[2:]) <= {"t", "e"}:
+        cost = 0
+    elif name in ("sdiv", "udiv"):
+        cost, after = DIVIDE, _Before(alu=writes)
+    elif multiple or name in _STACK:
+        cost, refill = 1 + _words(insn, name), REFILL * to_pc
+    elif name in ("ldrd", "strd"):
+        cost = 3
+    elif name in ("vldr", "vstr"):
+        cost = 3 if arm.ARM_REG_D0 <= operands[0].reg <= arm.ARM_REG_D31 else 2
+    elif name.startswith("ldr") and to_pc:
+        cost, refill = 2, 3
+    elif name.startswith("ldr"):
+        cost = 1 if before.load and not before.loaded & address else 2
+        after = _Before(load=True, loaded=frozenset((operands[0].reg,)))
+    elif name.startswith("str"):
+        free = memory is None or not memory.index or (before.load and not before.loaded & address)
+        cost = 1 if free else 2
+    elif name.startswith("v"):
+        cost = 2 if name == "vmov" and len(operands) > 2 else _FP_LONG.get(name, 1)
+        after = _Before(fp=writes if name in _FP_ARITHMETIC else _NONE)
+    else:
+        cost, refill, after = 1, REFILL * to_pc, _Before(alu=writes)
+
+    if refill and not (_conditional(insn) or name in ("cbz", "cbnz")):
+        cost, refill = cost + refill, 0  # always taken
+    return cost + stall, refill, after
+
+
+def _slot(addresses: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Spreads block addresses over a table of 2^20: without clashes for 1 MiB each of flash and RAM."""
+    return (addresses >> 1 ^ addresses >> 10) & 0xFFFFF
+
+
+class Counter:
+    """Counts blocks as they run; prices each distinct one once; sums on demand.
+
+    `hook(uc, address, size)` is called for every block: it stores both and nothing else.  The trace is
+    folded into the sums when it is full or when somebody asks.
+    """
+
+    TRACE = 1 << 16
+
+    def __init__(self, read: Callable[[int, int], bytes]) -> None:
+        """`read(address, size)` gives the code of a block that has run."""
+        self._read = read
+        self._engine = _disassembler()
+        # One row per distinct block, here and below; row 0 stands for what came before the first.
+        self._prices = [Price(0, 0, 0)]
+        self._address = np.array([-1], np.int64)
+        self._cycles, self._taken, self._runs, self._jumps = np.zeros((4, 1), np.int64)
+        self._lookup = np.zeros(1 << 20, np.int32)  # _slot(address) -> row
+        self._last = self._last_end = 0  # row of the block that runs now; where it ends
+        self._total = 0
+        self._blocks = np.zeros(self.TRACE, np.uint32)
+        self._sizes = np.zeros(self.TRACE, np.uint16)
+        self.hook, self._take = self._make_hook()
+
+    def _make_hook(self) -> tuple[Callable[[int, int, int], None], Callable[[], int]]:
+        blocks, sizes = memoryview(self._blocks), memoryview(self._sizes)  # faster to store to than arrays
+        used = 0
+
+        def hook(_uc: int, address: int, size: int) -> None:
+            nonlocal used
+            try:
+                blocks[used] = address
+            except IndexError:  # full
+                self._fold(used)
+                used = 0
+                blocks[0] = address
+            sizes[used] = size
+            used += 1
+
+        def take() -> int:
+            nonlocal used
+            n, used = used, 0
+            return n
+
+        return hook, take
+
+    def _fold(self, n: int) -> None:
+        """Adds the first `n` entries of the trace to the sums."""
+        if n == 0:
+            return
+        blocks = self._blocks[:n].astype(np.int64)
+        rows = self._rows(blocks)
+        ends = blocks + self._sizes[:n]
+        jumped = blocks != np.concatenate(([self._last_end], ends[:-1]))
+        left = np.concatenate(([self._last], rows[:-1]))[jumped]
+        self._total += int(self._cycles[rows].sum() + self._taken[left].sum())
+        self._runs += np.bincount(rows, minlength=len(self._runs))
+        self._jumps += np.bincount(left, minlength=len(self._jumps))
+        self._last, self._last_end = int(rows[-1]), int(ends[-1])
+
+    def _rows(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Table rows of block addresses; prices those that are new."""
+        rows = self._lookup[_slot(blocks)].astype(np.int64)
+        missed = np.flatnonzero(self._address[rows] != blocks)
+        if len(missed):
+            addresses, first = np.unique(blocks[missed], return_index=True)
+            new = ~np.isin(addresses, self._address)
+            self._add(addresses[new], self._sizes[missed[first[new]]])
+            order = np.argsort(self._address)
+            rows[missed] = order[np.searchsorted(self._address, blocks[missed], sorter=order)]
+        return rows
+
+    def _add(self, addresses: NDArray[np.int64], sizes: NDArray[np.uint16]) -> None:
+        for address, size in zip(addresses.tolist(), sizes.tolist(), strict=True):
+            self._prices.append(price(self._read(address, size), address, self._engine))
+        self._address = np.concatenate((self._address, addresses))
+        self._lookup[_slot(addresses)] = np.arange(len(self._address) - len(addresses), len(self._address))
+        self._cycles = np.array([p.cycles for p in self._prices], np.int64)
+        self._taken = np.array([p.taken for p in self._prices], np.int64)
+        more = np.zeros(len(addresses), np.int64)
+        self._runs = np.concatenate((self._runs, more))
+        self._jumps = np.concatenate((self._jumps, more))
+
+    def cycles(self) -> int:
+        """Cycles of all blocks so far, the one that runs now included."""
+        self._fold(self._take())
+        return self._total
+
+    def instructions(self) -> int:
+        self.cycles()
+        return int(sum(p.instructions * int(n) for p, n in zip(self._prices, self._runs, strict=True)))
+
+    def blocks(self) -> int:
+        """Blocks executed so far."""
+        self.cycles()
+        return int(self._runs.sum())
+
+    def profile(self, functions: Sequence[tuple[int, str]]) -> dict[str, int]:
+        """Cycles by function, most first; `functions` = (address, name), sorted."""
+        self.cycles()
+        starts = [a for a, _ in functions]
+        out: dict[str, int] = {}
+        spent = self._runs * self._cycles + self._jumps * self._taken
+        for address, cycles in zip(self._address.tolist()[1:], spent.tolist()[1:], strict=True):
+            at = bisect_right(starts, address) - 1
+            name = functions[at][1] if at >= 0 else f"0x{address:08x}"
+            out[name] = out.get(name, 0) + cycles
+        return dict(sorted(out.items(), key=lambda item: -item[1]))

@@ -1,0 +1,259 @@
+"""An nRF52840 board on Unicorn: memory of exactly its size, its peripherals, one line when it faults."""
+
+from __future__ import annotations
+
+import ctypes
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import unicorn as uc
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from unicorn import arm_const as reg
+
+from mcu_asc.device.emulator import peripherals as hw
+from mcu_asc.device.emulator.cycles import Counter
+from mcu_asc.device.emulator.serial_line import Line
+from mcu_asc.errors import UsageError
+from mcu_asc.nouns import Board
+
+RAM = 0x20000000
+QUIRKS = frozenset(("renode", "wire"))
+# What the bus answers on: anything else is a bus fault, as on silicon.
+_MMIO = ((hw.FICR, 0x2000), (0x40000000, 0x40000), (0x50000000, 0x1000), (hw.PPB, 0x100000))
+_ACCESS = {
+    uc.UC_MEM_READ_UNMAPPED: "read of unmapped address",
+    uc.UC_MEM_WRITE_UNMAPPED: "write to unmapped address",
+    uc.UC_MEM_FETCH_UNMAPPED: "jump to unmapped address",
+    uc.UC_MEM_WRITE_PROT: "write to flash at",
+    uc.UC_MEM_READ_PROT: "read of protected address",
+    uc.UC_MEM_FETCH_PROT: "jump to protected address",
+}
+# QEMU's exception numbers for Arm, as UC_HOOK_INTR gives them.
+_EXCEPTIONS = {
+    1: "undefined instruction",
+    2: "SVC with no handler",
+    3: "jump to unmapped address",
+    7: "breakpoint",
+    8: "return from an exception that was never taken",
+    17: "FPU instruction while the FPU is off",
+    18: "jump to an even address (not Thumb)",
+}
+_WAIT_INSTRUCTIONS = (0xBF20, 0xBF30)  # wfe, wfi
+_STACK_REACH = 64 << 10  # an access this far below the stack's end is an overflow
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A linked ELF: what is loaded where, and its symbols."""
+
+    segments: tuple[tuple[int, bytes], ...]  # (load address, content)
+    functions: tuple[tuple[int, str], ...]  # (address, name), sorted
+    symbols: dict[str, int]
+
+    def place(self, address: int) -> str:
+        """`address` as function+offset; "" outside all functions."""
+        at = bisect_right(self.functions, (address & ~1, "\uffff")) - 1
+        if at < 0 or address >= max(a + len(d) for a, d in self.segments):
+            return ""
+        start, name = self.functions[at]
+        return f"{name}+0x{(address & ~1) - start:x}"
+
+
+def load(path: Path) -> Firmware:
+    """Reads an ELF; UsageError when it is not one for Arm."""
+    try:
+        with path.open("rb") as file:
+            elf = ELFFile(file)
+            if elf["e_machine"] != "EM_ARM":
+                raise UsageError(f"{path} is an ELF for {elf['e_machine']}, not Arm", "build it for the board")
+            segments = tuple((s["p_paddr"], s.data()) for s in elf.iter_segments("PT_LOAD") if s["p_filesz"])
+            table = elf.get_section_by_name(".symtab")
+            entries = list(table.iter_symbols()) if table else []
+    except OSError as e:
+        raise UsageError(f"cannot read {path}: {e.strerror}", "check the path") from e
+    except ELFError as e:
+        raise UsageError(f"{path} is not an ELF file: {e}", "give the firmware.elf that build wrote") from e
+    functions = {(s["st_value"] & ~1, s.name) for s in entries if s["st_info"]["type"] == "STT_FUNC"}
+    return Firmware(segments, tuple(sorted(functions)), {s.name: s["st_value"] for s in entries})
+
+
+class Machine:
+    """The board with a firmware in flash, as the bootloader leaves it; `run` executes until a fault."""
+
+    def __init__(
+        self, firmware: Firmware, board: Board, line: Line, *, cycles: bool = False, quirks: Iterable[str] = ()
+    ) -> None:
+        """`cycles` counts estimated CPU cycles, which is slower; `quirks` are names out of QUIRKS."""
+        self._firmware, self._board, self._line = firmware, board, line
+        wanted = frozenset(quirks)
+        if unknown := sorted(wanted - QUIRKS):
+            raise UsageError(f"unknown quirk '{unknown[0]}'", "known here: " + ", ".join(sorted(QUIRKS)))
+        self._uc = uc.Uc(uc.UC_ARCH_ARM, uc.UC_MODE_THUMB | uc.UC_MODE_MCLASS)
+        self._uc.ctl_set_cpu_model(reg.UC_CPU_ARM_CORTEX_M4)
+        self._uc.mem_map(0, board.flash_bytes, uc.UC_PROT_READ | uc.UC_PROT_EXEC)
+        self._uc.mem_map(RAM, board.ram_bytes)
+        self._uc.mem_write(0, b"\xff" * board.flash_bytes)
+        for address, data in firmware.segments:
+            self._load_segment(address, data)
+
+        self.counter = Counter(lambda a, n: bytes(self._uc.mem_read(a, n))) if cycles else None
+        self.clock = hw.Clock(board.clock_hz, self.counter.cycles if self.counter else None)
+        self.bus = hw.Bus()
+        self.uarte = hw.Uarte(self.bus, board, self.clock, self, line, wanted)
+        hw.clock_control(self.bus)
+        hw.rtc1(self.bus)
+        hw.nvmc(self.bus)
+        hw.information(self.bus, board)
+        hw.core(self.bus, self.clock, board.app_offset_bytes, self._restart)
+        for n, base in enumerate(hw.TIMERS):
+            hw.Timer(self.bus, base, self.clock, 4 if n < 3 else 6)
+        self._gpio = [hw.GpioPort(self.bus, base) for base in hw.GPIO]
+        self.uarte.as_the_bootloader_left_it(RAM + board.ram_bytes // 2)
+
+        self._why = ""  # the fault, once there is one
+        self._address: int | None = None
+        self._reset = False
+        self._add_hooks()
+
+    def _load_segment(self, address: int, data: bytes) -> None:
+        end = address + len(data)
+        if not self._board.app_offset_bytes <= address <= end <= self._board.flash_bytes:
+            raise UsageError(
+                f"the firmware loads 0x{address:08x} to 0x{end:08x}, outside {self._board.name}'s application flash",
+                "link it with the board's own linker script",
+            )
+        self._uc.mem_write(address, data)
+
+    # -- hooks: never raise through one; note what is wrong and stop ----------------------------------
+
+    def _add_hooks(self) -> None:
+        for base, size in _MMIO:
+            self._uc.mmio_map(base, size, self._on_read, base, self._on_write, base)
+        self._uc.hook_add(uc.UC_HOOK_MEM_INVALID, self._on_invalid)
+        self._uc.hook_add(uc.UC_HOOK_INTR, self._on_exception)
+        if self.counter:
+            self._hook_blocks(self.counter)
+
+    def _hook_blocks(self, counter: Counter) -> None:
+        """Straight to the library: the binding's own wrapper would halve the speed."""
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        word = ctypes.c_size_t
+        self._block_hook = ctypes.CFUNCTYPE(None, word, word, word)(counter.hook)
+        handle = ctypes.c_size_t()
+        status = uclib.uc_hook_add(
+            self._uc._uch,
+            ctypes.byref(handle),
+            uc.UC_HOOK_BLOCK,
+            ctypes.cast(self._block_hook, ctypes.c_void_p),
+            ctypes.c_void_p(0),
+            ctypes.c_uint64(1),
+            ctypes.c_uint64(0),
+        )
+        if status != uc.UC_ERR_OK:
+            raise uc.UcError(status)
+
+    def _on_read(self, _uc: Any, offset: int, size: int, base: int) -> int:
+        return self.bus.read(base + offset, size)
+
+    def _on_write(self, _uc: Any, offset: int, size: int, value: int, base: int) -> None:
+        self.bus.write(base + offset, size, value)
+
+    def _on_invalid(self, _uc: Any, access: int, address: int, _size: int, _value: int, _data: Any) -> bool:
+        self._stop(_ACCESS.get(access, "bad access to"), address)
+        return False
+
+    def _on_exception(self, _uc: Any, number: int, _data: Any) -> None:
+        self._stop(_EXCEPTIONS.get(number, f"exception {number}"))
+
+    def _stop(self, why: str, address: int | None = None) -> None:
+        if not self._why:
+            self._why, self._address = why, address
+        self._uc.emu_stop()
+
+    def _restart(self) -> None:
+        self._reset = True
+        self._uc.emu_stop()
+
+    # -- DMA ----------------------------------------------------------------------------------------
+
+    def _in_ram(self, address: int, size: int) -> bool:
+        return RAM <= address and address + size <= RAM + self._board.ram_bytes
+
+    def dma_write(self, address: int, data: bytes) -> bool:
+        if not self._in_ram(address, len(data)):
+            self._stop("DMA write outside RAM at", address)
+            return False
+        self._uc.mem_write(address, data)
+        return True
+
+    def dma_read(self, address: int, size: int) -> bytes:
+        if size and not self._in_ram(address, size):
+            self._stop("DMA read outside RAM at", address)
+            return b""
+        return bytes(self._uc.mem_read(address, size)) if size else b""
+
+    # -- running ------------------------------------------------------------------------------------
+
+    def _boot(self) -> int:
+        """Stack pointer and program counter from the vector table; returns the latter."""
+        table = bytes(self._uc.mem_read(self._board.app_offset_bytes, 8))
+        self._uc.reg_write(reg.UC_ARM_REG_SP, int.from_bytes(table[:4], "little"))
+        return int.from_bytes(table[4:], "little")
+
+    def run(self, instructions: int = 0) -> str:
+        """Executes until a fault and returns it in one line; "" when `instructions` (0 = no limit) are over."""
+        pc = self._boot()
+        while True:
+            error = ""
+            try:
+                self._uc.emu_start(pc | 1, 0, count=instructions)
+            except uc.UcError as e:
+                error = str(e)
+            pc = self._uc.reg_read(reg.UC_ARM_REG_PC)
+            if self._reset:
+                self._reset, self._why = False, ""
+                pc = self._boot()
+            elif self._waits(pc):
+                self._why = ""
+                self._line.wait(0.01)  # no interrupt is enabled: it sleeps, as on silicon
+                self.clock.idle(0.01)
+            elif self._why or error:
+                return self._fault(pc, self._why or error)
+            elif instructions:
+                return ""
+
+    def _waits(self, pc: int) -> bool:
+        """The instruction that stopped us is WFI or WFE."""
+        before = (pc & ~1) - 2
+        if not 0 <= before < self._board.flash_bytes - 2:
+            return False
+        return int.from_bytes(self._uc.mem_read(before, 2), "little") in _WAIT_INSTRUCTIONS
+
+    def _fault(self, pc: int, why: str) -> str:
+        sp, lr = self._uc.reg_read(reg.UC_ARM_REG_SP), self._uc.reg_read(reg.UC_ARM_REG_LR)
+        address = self._address
+        bottom = self._firmware.symbols.get("asc_stack_bottom", RAM)
+        if address is not None and bottom - _STACK_REACH <= address < bottom and "jump" not in why:
+            why = f"stack overflow, {why}"
+        text = "fault: " + why + (f" 0x{address:08x}" if address is not None else "")
+        place = self._firmware.place(pc)
+        text += f", pc 0x{pc:08x} ({place or 'no code there'})"
+        caller = self._firmware.place(lr)
+        return text + (f", lr 0x{lr:08x} ({caller})" if caller else "") + f", sp 0x{sp:08x}"
+
+    def led(self) -> bool:
+        """Whether the board's LED is lit."""
+        return self._gpio[self._board.led >> 5].level(self._board.led & 31)
+
+    def profile(self) -> dict[str, int]:
+        """Estimated cycles by function, most first; empty when cycles are not counted."""
+        return self.counter.profile(self._firmware.functions) if self.counter else {}
+
+    def unmodelled(self) -> list[str]:
+        """Registers the firmware used that nobody models, one line each."""
+        return [f"{what} 0x{address:08x} x{n}" for (what, address), n in sorted(self.bus.unknown.items())]
