@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.audio import esc50
+from mcu_asc.audio import esc50, scenes
 from mcu_asc.audio.pcm import load_pcm
 from mcu_asc.errors import UsageError
 from mcu_asc.nouns import Clip
@@ -183,6 +183,14 @@ DATASETS: dict[str, DatasetRow] = {
         title="ESC-50: 50 classes of environmental sound, 5 s clips",
         licence="CC BY-NC",
         load=partial(esc50.load, classes=50),
+    ),
+    "scenes": DatasetRow(
+        title="synthetic scenes: 10 urban scenes, 6 recording devices, 2 s clips made by code",
+        licence="none needed: no recording is in them",
+        load=scenes.load,
+        needs_root=False,
+        pcm=scenes.pcm,
+        identity=scenes.identity,
     ),
     "folders": DatasetRow(
         title="a tree of your own: one folder per label",
