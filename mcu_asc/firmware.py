@@ -28,6 +28,8 @@ _GENERATED_FAST = ("asc_fft.c", "asc_frontend.c", "model.c")  # what takes the t
 # What `check` adds before anything is linked; tests hold both against linked firmware.
 _APP_RAM_BYTES = 3_200  # asc_app, the port's buffers, alignment
 _CODE_BYTES = 20_000
+_C_BYTES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "asc_channel": 12}  # of generated arrays
+_C_ARRAY = re.compile(rb"^static const (\w+) \w+\[(\d+)\]", re.MULTILINE)
 
 
 def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
@@ -60,11 +62,12 @@ def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
         "linker_script": f"{board.soc}.ld",
     }
     kernels = _kernels(model)
+    generated = compiler.emit(model, plan)
     src = {
         **_folder(paths.firmware_dir() / "asc"),
         "main.c": (ports / "main.c").read_bytes(),
         **kernels,
-        **compiler.emit(model, plan),
+        **generated,
         "project.c": _render("project.c.j2", context | {"fingerprint": list(model.fingerprint)}),
         "asc_project.h": _render("asc_project.h.j2", context),
         "asc_board.h": _render("asc_board.h.j2", context),
@@ -101,7 +104,7 @@ def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
         "card": json.loads(config.card_to_json(model.card)) if model.card else None,
         "layers": [{"index": i, "name": c.name, "op": c.kind, "macs": c.macs} for i, c in enumerate(counts)],
         "weight_bytes": context["weight_bytes"],
-        "table_bytes": _table_bytes(fe),
+        "table_bytes": _table_bytes(fe) + _array_bytes(generated) - context["weight_bytes"],
         "arena_bytes": plan.arena_bytes,
         "input_bytes": context["input_bytes"],
         "files": sorted([*files, MANIFEST]),
@@ -124,8 +127,8 @@ def ram_bytes(model: Model, plan: MemoryPlan, board: Board) -> int:
 
 def rough_flash_bytes(model: Model, board: Board) -> int:
     """Flash of the firmware before it is compiled: weights and tables exactly, code roughly."""
-    weights = sum(c.param_bytes for c in compiler.counts(model.graph))
-    return weights + _table_bytes(_front_end(model)) + _CODE_BYTES
+    generated = compiler.emit(model, compiler.plan(model.graph))
+    return _array_bytes(generated) + _table_bytes(_front_end(model)) + _CODE_BYTES
 
 
 def load_manifest(directory: Path) -> dict[str, Any]:
@@ -218,6 +221,12 @@ def _table_bytes(fe: FrontEndConfig | None) -> int:
 
     t = tables(fe)
     return sum(a.nbytes for a in vars(t).values() if hasattr(a, "nbytes"))
+
+
+def _array_bytes(generated: Mapping[str, bytes]) -> int:
+    """Flash of the arrays in the compiler's files: weights, biases, multipliers, look-up tables."""
+    arrays = (a for text in generated.values() for a in _C_ARRAY.findall(text))
+    return sum(_C_BYTES[kind.decode()] * int(count) for kind, count in arrays)
 
 
 def _folder(path: Path) -> dict[str, bytes]:
