@@ -25,16 +25,22 @@ if TYPE_CHECKING:
 ESTIMATE = "estimate: Cortex-M4 timing tables on the emulated instruction stream, not measured on silicon"
 
 
-def _out() -> Console:
+def _console(stderr: bool) -> Console:
+    """Prose is never wrapped; tables get 110 columns where no terminal says how wide it is."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 110
+    return console
+
+
+def _out() -> Console:
+    return _console(stderr=False)
 
 
 def _err() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
+    return _console(stderr=True)
 
 
 def _print_json(value: Any) -> None:

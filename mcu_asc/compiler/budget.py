@@ -41,7 +41,7 @@ def _extra_mean(graph: Graph, op: Op) -> int:
 
 
 def _extra_pool(graph: Graph, op: Op) -> int:
-    return graph.tensors[op.outputs[0]].elements * int(op.attrs.filter[0]) * int(op.attrs.filter[1])
+    return graph.tensors[op.outputs[0]].elements * int(op.attrs.size[0]) * int(op.attrs.size[1])
 
 
 def _extra_add(graph: Graph, op: Op) -> int:
