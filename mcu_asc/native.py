@@ -6,8 +6,10 @@ Nothing else imports the extension.  Calls release the GIL, so threads run the C
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,12 @@ def _module() -> Any:
         return importlib.import_module("mcu_asc._native")
     except ImportError as e:
         raise ToolMissing(f"the C extension mcu_asc._native does not load: {e}", "pip install .") from e
+
+
+@functools.cache
+def version() -> bytes:
+    """SHA-256 of the extension's file: another C, another version.  Part of the key of all that is cached."""
+    return hashlib.sha256(Path(_module().__file__).read_bytes()).digest()
 
 
 class FrontEnd:

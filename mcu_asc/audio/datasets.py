@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc.audio import esc50, scenes
-from mcu_asc.audio.pcm import load_pcm
+from mcu_asc.audio.pcm import decoder, load_pcm
 from mcu_asc.errors import UsageError
 from mcu_asc.nouns import Clip
 from mcu_asc.paths import data_root
@@ -53,7 +53,7 @@ class DatasetRow:
     needs_root: bool = True
     window_s: float = 1.0  # length of one decision that suits it
     pcm: Callable[[Clip, int], NDArray[np.int16]] | None = None  # None: the clip's file
-    identity: Callable[[Clip], bytes] | None = None  # None: SHA-256 of the clip's file
+    identity: Callable[[Clip], bytes] | None = None  # None: by the clip's file and its decoder
 
 
 def open_dataset(name: str, root: Path | None = None) -> Dataset:
@@ -155,11 +155,12 @@ def _file_pcm(clip: Clip, rate_hz: int) -> NDArray[np.int16]:
 def _file_identity(clip: Clip) -> bytes:
     assert clip.path is not None, clip.id
     try:
-        return hashlib.sha256(clip.path.read_bytes()).digest()
+        content = clip.path.read_bytes()
     except OSError as error:
         raise UsageError(
             f"{clip.path}: cannot be read: {error.strerror}", "check the data set's folder"
         ) from None
+    return hashlib.sha256(decoder().encode() + content).digest()
 
 
 def _check_groups(name: str, clips: tuple[Clip, ...]) -> None:

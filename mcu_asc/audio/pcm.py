@@ -31,6 +31,14 @@ def resample(x: NDArray[np.float64], from_hz: int, to_hz: int) -> NDArray[np.flo
     return y
 
 
+def decoder() -> str:
+    """The libraries that decide the samples of a compressed or resampled file: part of a cache's key."""
+    import soundfile
+    import soxr
+
+    return f"libsndfile {soundfile.__libsndfile_version__} soxr {soxr.__version__}"
+
+
 def load_pcm(path: Path, rate_hz: int) -> NDArray[np.int16]:
     """Decode an audio file (wav, flac, ogg, mp3: what libsndfile reads) to int16 mono, shape (samples,).
 

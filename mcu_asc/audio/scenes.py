@@ -100,7 +100,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _Sound:
     """An event's samples, before room and device."""
 
     kind: str
@@ -353,9 +353,9 @@ def identity(clip: Clip) -> bytes:
 
 def events(clip: Clip) -> tuple[Event, ...]:
     """What can be heard in the clip beside its background, by onset."""
-    _, heard = _background_and_events(clip)
     found = [
-        Event(h.kind, max(0, h.first) / RATE, min(SAMPLES, h.first + h.samples.size) / RATE) for h in heard
+        Event(h.kind, max(0, h.first) / RATE, min(SAMPLES, h.first + h.samples.size) / RATE)
+        for h in _heard(clip)
     ]
     return tuple(sorted(found, key=lambda event: (event.onset_s, event.kind)))
 
@@ -366,35 +366,43 @@ def _rng(*key: str) -> Generator:
     return Generator(PCG64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")))
 
 
-def _background_and_events(clip: Clip) -> tuple[Signal, list[_Heard]]:
-    """The layers' sum at RMS 1, shape (BLOCK,), and the events at their levels against it."""
-    scene = SCENES[clip.label]
-    moment = clip.id.rpartition("-")[0]  # without the device: the same moment for all of them
+def _moment(clip: Clip) -> str:
+    """The clip's name without the device: the same moment for all of them."""
+    return clip.id.rpartition("-")[0]
+
+
+def _background(clip: Clip) -> Signal:
+    """The layers' sum at RMS 1, shape (BLOCK,)."""
     background = np.zeros(BLOCK)
-    for layer in scene.layers:
-        place, take = _rng(clip.group, layer.kind), _rng(moment, layer.kind)
+    for layer in SCENES[clip.label].layers:
+        place, take = _rng(clip.group, layer.kind), _rng(_moment(clip), layer.kind)
         present, level_db = place.random() < layer.chance, draw(place, *layer.level_db)
         if present:
             level_db += draw(take, -1.5, 1.5)
             background += amplitude(level_db) * BACKGROUNDS[layer.kind](place, take)
+    return unit(background)
+
+
+def _heard(clip: Clip) -> list[_Sound]:
+    """The events at their levels against a background of RMS 1."""
     heard = []
-    for source in scene.sources:
+    for source in SCENES[clip.label].sources:
         often = 2.0 * _rng(clip.group, source.kind, "often").random()  # some places have more of it
-        take = _rng(moment, source.kind)
+        take = _rng(_moment(clip), source.kind)
         for half_second in range(-2, 4):
             starts, at_s, level_db = take.random(), draw(take, 0.0, 0.5), draw(take, *source.level_db)
             if starts < often * source.per_s * 0.5:
                 samples = EVENTS[source.kind](_rng(clip.group, source.kind), take)
                 first = int((0.5 * half_second + at_s) * RATE)
                 if first + samples.size > AUDIBLE and first < SAMPLES - AUDIBLE:
-                    heard.append(_Heard(source.kind, first, amplitude(level_db) * samples))
-    return unit(background), heard
+                    heard.append(_Sound(source.kind, first, amplitude(level_db) * samples))
+    return heard
 
 
 def _in_the_room(clip: Clip) -> NDArray[np.complex128]:
     """Spectrum of the whole mix with its reverberation, at the level of the place."""
-    mix, heard = _background_and_events(clip)
-    for event in heard:
+    mix = _background(clip)
+    for event in _heard(clip):
         first, last = max(0, event.first), min(SAMPLES, event.first + event.samples.size)
         mix[first:last] += event.samples[first - event.first : last - event.first]
     spectrum: NDArray[np.complex128] = np.fft.rfft(mix) * _room(clip.label, clip.group)
