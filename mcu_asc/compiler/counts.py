@@ -25,7 +25,7 @@ def counts(graph: Graph) -> tuple[LayerCount, ...]:
         layers.append(
             LayerCount(
                 index=op.index,
-                name=output.name,
+                name=layer_name(output.name),
                 kind=op.kind,
                 macs=kind.macs(graph, op),
                 params=sum(t.elements for t in constants),
@@ -37,3 +37,13 @@ def counts(graph: Graph) -> tuple[LayerCount, ...]:
             )
         )
     return tuple(layers)
+
+
+def layer_name(tensor: str) -> str:
+    """The Keras layer behind a converted tensor's name, shorter and the same for people and scripts.
+
+    The converter joins the names of all that it fused, "model/relu/Relu;model/conv2d_2/Conv2D"; the last one
+    is the layer with the weights, and its second part is the name that the author gave it.
+    """
+    parts = tensor.split(";")[-1].split("/")
+    return (parts[1] if len(parts) > 2 else parts[0]) or tensor
