@@ -1,6 +1,7 @@
 """The model card inside a .tflite file: a metadata entry `mcu_asc`, and the quantisation of both ends.
 
-The file stays a plain .tflite that every interpreter runs; the entry is what our tools know it by.
+The file stays a plain .tflite that every interpreter runs; the entry is what our tools know it by.  Reading
+needs no TensorFlow, writing does (its schema has the object form that can be packed again).
 """
 
 from __future__ import annotations
@@ -16,58 +17,78 @@ ENTRY = b"mcu_asc"
 IDENTIFIER = b"TFL3"
 
 
-def _schema() -> Any:
-    keras.tensorflow()
-    from tensorflow.lite.python import schema_py_generated
-
-    return schema_py_generated
-
-
-def _unpack(content: bytes, where: str = "model") -> Any:
-    schema = _schema()
-    if content[4:8] != IDENTIFIER:
-        raise UsageError(f"{where} is not a .tflite file", "export one from a run directory")
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-
-
 def embed_card(content: bytes, card: ModelCard) -> bytes:
     """The same model with `card` in its metadata, in place of an earlier one."""
+    keras.tensorflow()
     import flatbuffers
+    from tensorflow.lite.python import schema_py_generated as schema
 
-    schema = _schema()
-    model = _unpack(content)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     entries = [m for m in model.metadata or [] if m.name != ENTRY]
-    buffer = schema.BufferT()
+    buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = list(config.card_to_json(card).encode())
     model.buffers = [*model.buffers, buffer]
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = ENTRY.decode(), len(model.buffers) - 1
+    entry.name, entry.buffer = ENTRY, len(model.buffers) - 1
     model.metadata = [*entries, entry]
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
 
 
+def name_layers(content: bytes) -> bytes:
+    """The same model, its layers' outputs called as in Keras ("stem") where that says which is meant.
+
+    The converter joins the names of all that it fused: "model/quant_stem_relu/Relu;..;model/quant_stem/Conv".
+    """
+    keras.tensorflow()
+    import flatbuffers
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    graph = model.subgraphs[0]
+    taken = {t.name for t in graph.tensors}
+    for op in graph.operators:
+        tensor = graph.tensors[op.outputs[0]]
+        scopes = tensor.name.decode().split(";")[-1].split("/")
+        name = scopes[-2].removeprefix("quant_").encode() if len(scopes) > 1 else b""
+        if name and name not in taken:
+            tensor.name = name
+            taken.add(name)
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _model(content: bytes, where: str = "model") -> Any:
+    import tflite
+
+    if content[4:8] != IDENTIFIER:
+        raise UsageError(f"{where} is not a .tflite file", "export one from a run directory")
+    return tflite.Model.GetRootAs(content, 0)
+
+
 def read_card(content: bytes, where: str = "model") -> ModelCard:
     """The card of a .tflite file's bytes; UsageError when it has none."""
-    model = _unpack(content, where)
-    for entry in model.metadata or []:
-        if entry.name == ENTRY:
-            return config.card_from_json(bytes(model.buffers[entry.buffer].data).decode())
+    model = _model(content, where)
+    for i in range(model.MetadataLength()):
+        entry = model.Metadata(i)
+        if entry.Name() == ENTRY:
+            return config.card_from_json(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes().decode())
     raise UsageError(f"{where} has no metadata entry 'mcu_asc'", "export it with mcu-asc export")
-
-
-def _quantisation(content: bytes, which: str) -> tuple[float, int]:
-    graph = _unpack(content).subgraphs[0]
-    tensor = graph.tensors[getattr(graph, which)[0]]
-    return float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0])
 
 
 def input_quantisation(content: bytes) -> tuple[float, int]:
     """Scale and zero point of the first input: real = scale * (q - zero_point)."""
-    return _quantisation(content, "inputs")
+    graph = _model(content).Subgraphs(0)
+    return _quantisation(graph.Tensors(graph.Inputs(0)))
 
 
 def output_quantisation(content: bytes) -> tuple[float, int]:
     """Scale and zero point of the first output."""
-    return _quantisation(content, "outputs")
+    graph = _model(content).Subgraphs(0)
+    return _quantisation(graph.Tensors(graph.Outputs(0)))
+
+
+def _quantisation(tensor: Any) -> tuple[float, int]:
+    q = tensor.Quantization()
+    return float(q.Scale(0)), int(q.ZeroPoint(0))

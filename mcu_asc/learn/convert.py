@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcu_asc.errors import AscError, UsageError
 from mcu_asc.learn import keras
-from mcu_asc.learn.card import embed_card, input_quantisation
+from mcu_asc.learn.card import embed_card, input_quantisation, name_layers
 from mcu_asc.learn.keras import Keras
 from mcu_asc.learn.quantise import quantised
 from mcu_asc.learn.recipe import Recipe, as_dict
@@ -81,7 +81,7 @@ def export(run_dir: Path, out: Path | None = None) -> Path:
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_name(target.name + ".new")
-    new.write_bytes(embed_card(content, card))
+    new.write_bytes(embed_card(name_layers(content), card))
     new.replace(target)
     return target
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc.audio.datasets import Dataset
-from mcu_asc.audio.features import features
-from mcu_asc.decide import decide
+from mcu_asc.audio.features import features, windows
+from mcu_asc.decide import count_alive, decide
 from mcu_asc.errors import ToolMissing, UsageError
 from mcu_asc.learn import keras
+from mcu_asc.learn.card import output_quantisation, read_card
 from mcu_asc.learn.keras import Keras
 from mcu_asc.learn.windows import TestSet
 from mcu_asc.nouns import Clip, Decision, ModelCard
@@ -59,9 +60,7 @@ def scores(
 
 def keras_scores(model: Keras, test: TestSet, rule: Decision, batch: int = 64) -> Scores:
     """A Keras student on standardised windows, in float or with its simulated quantisation."""
-    call = keras.tensorflow().function(lambda x: model(x, training=False))
-    parts = [call(test.x[i : i + batch]).numpy() for i in range(0, len(test.x), batch)]
-    logits = np.concatenate(parts).astype(np.float64)
+    logits = model.predict(test.x, batch_size=batch, verbose=0).astype(np.float64)
     return scores(logits, test.alive, test.truth, test.x.shape[1], rule)
 
 
@@ -116,10 +115,6 @@ def tflite_scores(
     Windows that the decision rule leaves out are computed all the same, for the window accuracy.  Raises
     UsageError for a file without a card or with other labels, ToolMissing without the interpreter.
     """
-    from mcu_asc.audio.features import windows
-    from mcu_asc.decide import count_alive
-    from mcu_asc.learn.card import output_quantisation, read_card
-
     content = path.read_bytes()
     card = read_card(content, str(path))
     if unknown := {c.label for c in clips} - set(card.labels):

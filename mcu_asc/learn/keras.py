@@ -50,6 +50,7 @@ def tensorflow() -> ModuleType:
             import tensorflow
     except ImportError as error:
         raise ToolMissing(f"training needs TensorFlow: {error}", INSTALL) from error
+    tensorflow.get_logger().setLevel("ERROR")
     module: ModuleType = tensorflow
     return module
 

@@ -111,7 +111,9 @@ def run_stage(
             )
         epoch += 1
         row = {"stage": stage.name, "epoch": epoch, "lr": learning_rate(stage, epoch * steps - 1, total)}
-        row |= {"loss": loss, "sparsity": sparsity(stage, epoch * steps - 1, total)}
+        row["loss"] = loss
+        if stage.sparsity:
+            row["sparsity"] = sparsity(stage, epoch * steps - 1, total)
         if epoch % every == 0 or epoch == stage.epochs:
             with trainer.averaged():
                 scores = evaluate(model)

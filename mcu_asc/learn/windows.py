@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mcu_asc.audio.features import windows
 from mcu_asc.audio.frontend import Features
 from mcu_asc.decide import FULL_SCALE_LOG2, Q9, alive_level, count_alive
 from mcu_asc.errors import UsageError
@@ -121,14 +122,8 @@ def training_set(
     front_end: FrontEndConfig,
     recipe: Recipe,
 ) -> TrainingSet:
-    """Gather the clips' rows; UsageError for a clip shorter than one window."""
+    """Gather the clips' rows, each at least one window long."""
     rows = [bare_features[c.id].log2_q9.astype(np.float32) / Q9 for c in clips]
-    for clip, r in zip(clips, rows, strict=True):
-        if len(r) < front_end.rows:
-            raise UsageError(
-                f"clip {clip.id} has {len(r)} rows, one window takes {front_end.rows}",
-                "leave it out, or set fewer rows in [front_end]",
-            )
     length = np.array([len(r) for r in rows])
     every_row = dataclasses.replace(recipe.decision, hop_rows=1)
     starts = []
@@ -155,13 +150,6 @@ class TestSet:
     truth: NDArray[np.int64]  # (clips,)
 
 
-def cut(features: Features, rows: int, hop: int) -> NDArray[np.int16]:
-    """Windows of log2 rows, (windows, rows, bands), in order; none of a clip that is too short."""
-    starts = np.arange(0, len(features.log2_q9) - rows + 1, hop)
-    windows: NDArray[np.int16] = features.log2_q9[starts[:, None] + np.arange(rows)]
-    return windows
-
-
 def test_set(
     clips: Sequence[Clip],
     features: Mapping[str, Features],
@@ -171,9 +159,9 @@ def test_set(
 ) -> TestSet:
     """Windows of the clips from rows with the soft floor (`front_end` without statistics gives the same)."""
     rows = front_end.rows
-    windows = [cut(features[c.id], rows, rule.hop_rows) for c in clips]
+    log2_q9 = [windows(features[c.id].log2_q9, rows, rule.hop_rows) for c in clips]
     return TestSet(
-        x=real_input(np.concatenate(windows), front_end),
+        x=real_input(np.concatenate(log2_q9), front_end),
         alive=tuple(count_alive(features[c.id].level_q9, rows, rule) for c in clips),
         truth=one_hot(clips, labels).argmax(1),
     )

@@ -1,0 +1,131 @@
+"""What augmentation may change and what it may not; training features against the device's."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mcu_asc.audio.frontend import extract
+from mcu_asc.learn import augment as a
+from mcu_asc.learn.recipe import Augment
+from mcu_asc.learn.windows import FULL_SCALE, bare, real_input, with_statistics
+from mcu_asc.nouns import Decision, FrontEndConfig
+
+OFF = Augment(stretch=0, pitch_bands=0, gain_db=0, eq_db=0, mix=0, mask_bands=0, mask_rows=0)
+STEPS = {**a.POWER_STEPS, **a.FEATURE_STEPS}
+
+
+@pytest.fixture
+def batch() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    x = rng.normal(20, 4, (32, 50, 64)).astype(np.float32)
+    return x, np.eye(10, dtype=np.float32)[rng.integers(0, 10, 32)]
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_amount_zero_changes_nothing(name: str, batch: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = STEPS[name](*batch, np.random.default_rng(0), OFF)
+    assert np.array_equal(x, batch[0])
+    assert np.array_equal(y, batch[1])
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_same_generator_same_result_and_inputs_untouched(
+    name: str, batch: tuple[np.ndarray, np.ndarray]
+) -> None:
+    before = batch[0].copy(), batch[1].copy()
+    one = STEPS[name](*batch, np.random.default_rng(5), Augment())
+    two = STEPS[name](*batch, np.random.default_rng(5), Augment())
+    other = STEPS[name](*batch, np.random.default_rng(6), Augment())
+    assert np.array_equal(one[0], two[0])
+    assert np.array_equal(one[1], two[1])
+    assert not np.array_equal(one[0], other[0])
+    assert np.array_equal(batch[0], before[0])
+    assert np.array_equal(batch[1], before[1])
+    assert one[0].dtype == one[1].dtype == np.float32
+    assert np.isfinite(one[0]).all()
+    assert np.allclose(one[1].sum(1), 1, atol=1e-6)
+
+
+def test_gain_is_in_decibels_of_power(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    amount = dataclasses.replace(OFF, gain_db=10.0)
+    x, _ = a.gain(*batch, np.random.default_rng(0), amount)
+    db = 10 * np.log10(np.exp2(x.astype(np.float64))) - 10 * np.log10(np.exp2(batch[0].astype(np.float64)))
+    assert np.abs(db - db[:, :1, :1]).max() < 1e-3  # the same for the whole window
+    assert 5 < np.abs(db).max() < 10.001
+
+
+def test_equaliser_is_the_same_in_every_row(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    x, _ = a.gain(*batch, np.random.default_rng(0), dataclasses.replace(OFF, eq_db=4.0))
+    change = x - batch[0]
+    assert np.abs(change - change[:, :1]).max() < 1e-5
+    assert np.ptp(change, axis=2).max() > 1
+
+
+def test_mixing_keeps_the_mean_power_and_shares_the_label(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = a.mix(*batch, np.random.default_rng(0), dataclasses.replace(OFF, mix=1.0))
+    before = np.exp2(batch[0].astype(np.float64)).mean((1, 2))
+    after = np.exp2(x.astype(np.float64)).mean((1, 2))
+    assert np.allclose(after, before, rtol=1e-4)
+    assert ((y > 0).sum(1) <= 2).all()
+    assert (y.max(1) < 1).any()
+
+
+def test_masks_are_one_run_of_zeros_no_longer_than_asked(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    bands, _ = a.mask(*batch, np.random.default_rng(0), dataclasses.replace(OFF, mask_bands=8))
+    changed = (bands != batch[0]).any(axis=1)  # (n, bands)
+    assert changed.sum(1).max() == 8
+    assert changed.sum(1).min() == 0
+    assert np.abs(np.diff(np.pad(changed, ((0, 0), (1, 1))).astype(int), axis=1)).sum(1).max() == 2
+    assert (bands[bands != batch[0]] == 0).all()
+
+
+def test_stretch_of_one_is_the_clip_itself() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 8)).astype(np.float32)
+    start, length, offset = np.array([0, 50, 70]), np.array([100, 100, 200]), np.array([0, 0, 100])
+    x = a.stretched_rows(rows, start, length, offset, np.ones(3), 50)
+    for i in range(3):
+        first = offset[i] + start[i]
+        assert np.array_equal(x[i], rows[first : first + 50])
+
+
+def test_stretch_goes_through_a_ramp_at_its_own_pace_and_stays_in_the_clip() -> None:
+    ramp = np.arange(200, dtype=np.float32)[:, None]
+    x = a.stretched_rows(ramp, np.array([40]), np.array([100]), np.array([0]), np.array([1.1]), 50)[0, :, 0]
+    assert np.allclose(np.diff(x), 1.1, atol=1e-4)
+    assert x[25] == 65
+    late = a.stretched_rows(ramp, np.array([50]), np.array([100]), np.array([0]), np.array([1.5]), 50)
+    assert late.max() == 99  # the last row repeats; the next clip's rows are never touched
+
+
+def test_floor_after_training_steps_is_the_floor_of_the_device() -> None:
+    """Rows without the floor, plus the floor in float, equal the C's rows with it, to the rounding of Q9."""
+    rng = np.random.default_rng(3)
+    pcm = (rng.normal(0, 1, 32_000) * np.geomspace(1, 8000, 32_000)).clip(-32768, 32767).astype(np.int16)
+    cfg = FrontEndConfig()
+    device = extract(pcm, cfg).log2_q9
+    ours = a.add_floor(extract(pcm, bare(cfg)).log2_q9.astype(np.float32) / 512, cfg.floor_fs2 * FULL_SCALE)
+    assert np.abs(device - np.rint(512 * ours)).max() <= 1
+
+
+def test_real_input_quantises_to_the_rows_of_the_device() -> None:
+    pcm = np.random.default_rng(3).normal(0, 2000, 32_000).astype(np.int16)
+    cfg = FrontEndConfig(mean=tuple(np.linspace(20, 30, 64)), std=(2.5,) * 64, scale=0.02, zero_point=-13)
+    rows = extract(pcm, cfg)
+    x = real_input(rows.log2_q9[None], cfg)[0, ..., 0]
+    q = np.clip(np.rint(x / cfg.scale) + cfg.zero_point, -128, 127)
+    assert np.abs(q - rows.q).max() <= 1
+    assert np.mean(q == rows.q) > 0.97  # the C rounds once, from more bits than the Q9 row has
+
+
+def test_statistics_are_those_of_the_alive_rows() -> None:
+    rng = np.random.default_rng(0)
+    pcm = np.concatenate([np.zeros(32_000), rng.normal(0, 3000, 32_000)]).astype(np.int16)
+    rows = extract(pcm, FrontEndConfig())
+    cfg = with_statistics(FrontEndConfig(), [rows], Decision())
+    loud = rows.log2_q9[rows.level_q9 > 512 * 17] / 512
+    assert np.allclose(cfg.mean, loud.mean(0), atol=1e-3)
+    assert np.allclose(cfg.std, np.maximum(loud.std(0), 0.25), atol=1e-3)

@@ -1,0 +1,243 @@
+"""Training from recipe to .tflite, end to end, on a corner of the synthetic scenes (extra [train])."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the extra [train]")
+pytest.importorskip("tensorflow_model_optimization", reason="needs the extra [train]")
+
+from mcu_asc import learn
+from mcu_asc.audio.datasets import open_dataset, select
+from mcu_asc.errors import UsageError
+from mcu_asc.learn import card, convert, evaluation, loop, quantise, rundir
+from mcu_asc.learn.students import STUDENTS, Shape, channels, cost
+
+RECIPE = """
+name = "tiny"
+[data]
+dataset = "scenes"
+labels = ["park", "bus"]
+train_folds = [1]
+test_folds = [4]
+[front_end]
+bands = 32
+rows = 40
+floor_fs2 = 1e-6
+[student]
+name = "vgg-asc"
+width = 0.5
+[train]
+epochs = 3
+windows_per_clip = 8
+batch = 32
+[prune]
+epochs = 2
+every_steps = 2
+[qat]
+epochs = 2
+[decision]
+alive_db = -70.0
+"""
+
+
+class Killed(Exception):
+    """Stands for the signal that ends a process: nothing after it runs."""
+
+
+def killer(stage: str, step: int) -> learn.Progress:
+    def progress(at: str, done: int, total: int, text: str) -> None:
+        if (at, done) == (stage, step):
+            raise Killed
+
+    return progress
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def heard() -> list[tuple[str, int, int]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(recipe: Path, tmp_path_factory: pytest.TempPathFactory, heard: list[tuple[str, int, int]]) -> Path:
+    """An unbroken run."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    return learn.train(recipe, None, out, progress=lambda *a: heard.append(a[:3]))
+
+
+def test_the_run_directory_says_everything(run: Path, heard: list[tuple[str, int, int]]) -> None:
+    split = json.loads((run / "split.json").read_text())
+    assert set(split["train"]) == {"1"}
+    assert set(split["test"]) == {"4"}
+    clips = open_dataset("scenes", None).clips
+    for part, folds in (("train", (1,)), ("test", (4,))):
+        ids = {i for fold in split[part].values() for i in fold}
+        assert ids == {c.id for c in clips if c.fold in folds and c.label in ("park", "bus")}
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    epochs = ["float 1", "float 2", "float 3", "prune 1", "prune 2", "qat 1", "qat 2"]
+    assert [f"{r['stage']} {r['epoch']}" for r in rows] == epochs
+    assert (run / "recipe.toml").read_text() == RECIPE
+    assert (run / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    made = json.loads((run / "config.json").read_text())
+    assert made["labels"] == ["bus", "park"]
+    assert len(made["front_end"]["mean"]) == 32
+    assert [h for h in heard if h[0] == "float"] == [("float", i, 36) for i in range(1, 37)]
+
+
+def test_it_learnt_something(run: Path) -> None:
+    ds = open_dataset("scenes", None)
+    clips = tuple(c for c in select(ds, "4") if c.label in ("park", "bus"))
+    pytest.importorskip("tflite_micro", reason="needs the extra [oracle]")
+    micro, _ = evaluation.tflite_scores(run / "student.tflite", ds, clips, "tflm")
+    lite, _ = evaluation.tflite_scores(run / "student.tflite", ds, clips, "tflite")
+    assert micro.clip_accuracy >= 0.75  # two classes: chance is 0.5
+    assert micro.clips == 48
+    assert abs(micro.log_loss - lite.log_loss) < 0.05
+
+
+def test_the_card_is_in_the_file_and_its_front_end_feeds_the_model(run: Path) -> None:
+    content = (run / "student.tflite").read_bytes()
+    found = card.read_card(content)
+    assert found.name == "tiny"
+    assert found.labels == ("bus", "park")
+    assert found.licence == "Apache-2.0"
+    assert found.recipe["student"]["width"] == 0.5
+    assert (found.front_end.scale, found.front_end.zero_point) == card.input_quantisation(content)
+    assert 0.005 < found.front_end.scale < 0.1
+    assert len(found.front_end.mean) == len(found.front_end.std) == 32
+    assert card.read_card(card.embed_card(content, found)) == found
+
+
+def test_the_result_is_an_int8_model_of_known_operations(run: Path) -> None:
+    from mcu_asc import compiler
+
+    model = compiler.read(run / "student.tflite")
+    assert [op.kind for op in model.graph.ops] == [
+        "CONV_2D", "CONV_2D", "MAX_POOL_2D", "CONV_2D", "MAX_POOL_2D", "CONV_2D", "CONV_2D", "MEAN",
+        "FULLY_CONNECTED",
+    ]  # fmt: skip
+    counts = compiler.counts(model.graph)
+    assert counts[0].name == "stem"
+    made = json.loads((run / "config.json").read_text())
+    assert sum(c.params for c in counts) == made["params"]
+    assert sum(c.macs for c in counts) == made["macs"]
+    for c in counts[1:7]:
+        if c.kind == "CONV_2D":  # half of each kernel, and now and then a weight that rounds to 0
+            assert 0.48 * c.params < c.zeros < 0.56 * c.params, c.name
+
+
+def test_export_again_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
+    out = learn.export(run, tmp_path / "again.tflite")
+    assert out == tmp_path / "again.tflite"
+    assert out.read_bytes() == (run / "student.tflite").read_bytes()
+
+
+def test_killed_and_resumed_is_as_good_as_unbroken(run: Path, recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "broken"
+    for stage, step in (("float", 26), ("prune", 13), ("qat", 15)):
+        with pytest.raises(Killed):
+            learn.train(recipe, None, out, resume=True, progress=killer(stage, step))
+    with pytest.raises(UsageError, match="stage qat is not finished"):
+        learn.export(out)
+    seen: list[tuple[str, int]] = []
+    learn.train(recipe, None, out, resume=True, progress=lambda s, i, n, t: seen.append((s, i)))
+    assert min(i for s, i in seen if s == "qat") == 13  # the first epoch was not repeated
+    assert not [i for s, i in seen if s in ("float", "prune")]
+    assert (out / "metrics.csv").read_text() == (run / "metrics.csv").read_text()
+    assert (out / "student.tflite").read_bytes() == (run / "student.tflite").read_bytes()
+
+
+def test_directories_that_are_not_ours_are_refused(run: Path, recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds a run already"):
+        learn.train(recipe, None, run)
+    other = tmp_path / "other.toml"
+    other.write_text(RECIPE.replace("epochs = 3", "epochs = 4"))
+    with pytest.raises(UsageError, match="made from another recipe"):
+        learn.train(other, None, run, resume=True)
+    with pytest.raises(UsageError, match="holds no run"):
+        learn.train(recipe, None, tmp_path)
+    with pytest.raises(UsageError, match="not a run directory"):
+        learn.export(tmp_path)
+    other.write_text(RECIPE.replace('"bus"', '"beach"'))
+    with pytest.raises(UsageError, match="no label 'beach'"):
+        learn.train(other, None, tmp_path / "new")
+
+
+def test_without_qat_the_file_is_calibrated_on_training_windows(run: Path, tmp_path: Path) -> None:
+    """The second road to int8, from the same float weights."""
+    made = rundir.read_config(rundir.RunDir(run))
+    out = tmp_path / "ptq"
+    (out / "checkpoints").mkdir(parents=True)
+    for name in ("calibration.npz", "float.weights.h5", "prune.weights.h5"):
+        (out / name).write_bytes((run / name).read_bytes())
+    values = json.loads((run / "config.json").read_text())
+    values["recipe"]["qat"]["epochs"] = 0
+    (out / "config.json").write_text(json.dumps(values))
+    content = learn.export(out).read_bytes()
+    ours = card.read_card(content)
+    assert ours.front_end.mean == made.front_end.mean
+    assert 0.005 < ours.front_end.scale < 0.1
+    run_it = evaluation.INTERPRETERS["tflite"](content)
+    x = np.zeros((1, 40, 32), np.int8)
+    assert run_it(x).shape == (1, 2)
+
+
+# ---- parts -------------------------------------------------------------------------------------
+
+
+def test_counts_of_the_students() -> None:
+    one = cost(STUDENTS["vgg-asc"](Shape(50, 64, 10, 1.12)))
+    assert (one.params, one.macs) == (125_890, 12_963_344)
+    small = cost(STUDENTS["ds-cnn"](Shape(50, 64, 10, 1.0)))
+    assert (small.params, small.macs) == (46_890, 6_188_544)
+
+
+def test_a_separable_student_passes_qat_converter_and_compiler() -> None:
+    from mcu_asc import compiler
+
+    plain = STUDENTS["ds-cnn"](Shape(20, 16, 3, 0.25))
+    plain.layers[-1].bias.assign([0.5, 1.0, -1.0])  # a bias of zeros is dropped by the converter
+    x = np.random.default_rng(0).normal(0, 1, (32, 20, 16, 1)).astype(np.float32)
+    model = quantise.quantised(plain, keep_zeros=False)
+    quantise.set_ranges(model, plain, x)
+    counts = compiler.counts(compiler.read(convert.to_int8(model, None)).graph)
+    assert sum(c.params for c in counts) == cost(plain).params
+    assert sum(c.macs for c in counts) == cost(plain).macs
+
+
+def test_channels_are_multiples_of_eight() -> None:
+    assert [channels(b, 1.12) for b in (16, 28, 48, 64, 96)] == [16, 32, 56, 72, 104]
+    assert channels(16, 0.1) == 8
+
+
+def test_magnitude_mask_zeroes_the_smallest() -> None:
+    kernel = np.array([[3.0, -1.0], [0.5, -4.0]], np.float32)
+    assert loop.magnitude_mask(kernel, 0.5).tolist() == [[1, 0], [0, 1]]
+    assert loop.magnitude_mask(kernel, 0.0).all()
+    assert loop.magnitude_mask(np.zeros((10, 10), np.float32), 0.5).sum() == 50  # ties: still half
+
+
+def test_schedules() -> None:
+    stage = loop.Stage("s", 10, lr=1.0, warmup=0.1, sparsity=0.8, ramp=0.5)
+    rates = [loop.learning_rate(stage, i, 100) for i in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9]
+    assert 0 < rates[-1] < 1e-3
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    shares = [loop.sparsity(stage, i, 100) for i in range(100)]
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert shares[50] == shares[99] == 0.8
