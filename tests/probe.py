@@ -1,4 +1,4 @@
-"""Builds a small firmware out of tests/firmware_probe on the nRF52840 port, as firmware.py's Makefile would."""
+"""Builds a small firmware out of tests/firmware_probe on the nRF52840 port."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror", "-std=c99", "-pedantic")
 def compile_probe(
     source: str, out: Path, board: Board, *defines: str, optimise: str = "-O2"
 ) -> subprocess.CompletedProcess[str]:
-    """Compiles and links probe `source` (a file name) to `out`/firmware.elf; the caller looks at the exit code."""
+    """Compiles and links probe `source` to `out`/firmware.elf; the caller looks at the exit code."""
     firmware = paths.firmware_dir()
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(firmware / "templates"), undefined=jinja2.StrictUndefined

@@ -1,4 +1,5 @@
-/* Echoes what comes: in messages of CELL bytes, or less after 50 ms of silence; the LED shows that one came. */
+/* Echoes what comes: in messages of CELL bytes, or less after 50 ms of silence; the LED shows that one came.
+ */
 #include "asc_port.h"
 
 #ifndef CELL

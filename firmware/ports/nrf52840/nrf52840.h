@@ -52,11 +52,11 @@
 
 /* GPIO: a pin is port * 32 + number; port 1 lies 0x300 after port 0 */
 #define GPIO_PORT(pin)   (0x50000000u + 0x300u * ((pin) >> 5))
-#define GPIO_BIT(pin)    (1u << ((pin) & 31u))
+#define GPIO_BIT(pin)    (1u << ((pin)&31u))
 #define GPIO_OUTSET(pin) ASC_REG(GPIO_PORT(pin) + 0x508u)
 #define GPIO_OUTCLR(pin) ASC_REG(GPIO_PORT(pin) + 0x50Cu)
 #define GPIO_DIRSET(pin) ASC_REG(GPIO_PORT(pin) + 0x518u)
-#define GPIO_CNF(pin)    ASC_REG(GPIO_PORT(pin) + 0x700u + 4u * ((pin) & 31u))
+#define GPIO_CNF(pin)    ASC_REG(GPIO_PORT(pin) + 0x700u + 4u * ((pin)&31u))
 #define GPIO_CNF_PULLUP  0xCu /* input, buffer connected, pull-up */
 
 /* Cortex-M4 */
@@ -85,9 +85,9 @@ static inline uint32_t asc_poll(volatile uint32_t *reg, uint32_t limit)
 }
 
 /* Shared by startup.c and port.c. */
-void asc_uarte_stop(void);                             /* stops both directions, disables, clears all events */
-void asc_uarte_start(void);                            /* pins, baud rate, enable */
-void asc_uarte_send(const void *ram, uint32_t n);      /* one transfer from RAM, bounded wait for its end */
+void asc_uarte_stop(void);                        /* stops both directions, disables, clears all events */
+void asc_uarte_start(void);                       /* pins, baud rate, enable */
+void asc_uarte_send(const void *ram, uint32_t n); /* one transfer from RAM, bounded wait for its end */
 void asc_fault(const uint32_t *frame, uint32_t is_ram) /* reports and stays; `frame` = R0-R3 R12 LR PC xPSR */
     __attribute__((noreturn, used));
 #endif

@@ -1,6 +1,6 @@
 /* asc_port.h on the nRF52840: UARTE0 with EasyDMA, polled; DWT's cycle counter; one LED. */
-#include "asc_port.h"
 #include "asc_board.h"
+#include "asc_port.h"
 #include "nrf52840.h"
 #include <string.h>
 

@@ -75,5 +75,7 @@ def _wait_for_url(process: subprocess.Popen[bytes], errors: IO[bytes]) -> str:
     process.wait()
     errors.seek(0)
     said = errors.read().decode(errors="replace").strip().splitlines()
-    reason = said[-1] if said else f"nothing in {time.monotonic() - start:.0f} s, exit code {process.returncode}"
+    reason = (
+        said[-1] if said else f"nothing in {time.monotonic() - start:.0f} s, exit code {process.returncode}"
+    )
     raise DeviceError(f"the emulator did not start: {reason}", "see that firmware and board belong together")

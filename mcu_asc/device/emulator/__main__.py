@@ -1,6 +1,7 @@
 """Runs a firmware in the emulated board until it faults or is killed.
 
-    python -m mcu_asc.device.emulator FIRMWARE.elf --board nano33 [--cycles] [--quirks renode] [--port N] [--pty]
+    python -m mcu_asc.device.emulator FIRMWARE.elf --board nano33 [--cycles] [--quirks renode]
+                                      [--port N] [--pty]
 
 Prints one line, `listening URL`, on stdout.  A fault is one line on stderr and exit code 1.
 """

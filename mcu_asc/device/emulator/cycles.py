@@ -30,13 +30,14 @@ from numpy.typing import NDArray
 REFILL = 2  # pipeline refill of a taken branch
 DIVIDE = 7  # 2 .. 12 by operands
 
-_BRANCHES = frozenset("b bl bx blx cbz cbnz".split())
-_TABLE_BRANCHES = frozenset(("tbb", "tbh"))
+_STACK = ("push", "pop", "vpush", "vpop")
 _MULTIPLE = ("ldm", "stm", "vldm", "vstm")
-_STACK = frozenset("push pop vpush vpop".split())
-_FP_LONG = dict.fromkeys("vmla vmls vnmla vnmls vfma vfms vfnma vfnms".split(), 3) | {"vdiv": 14, "vsqrt": 14}
-_FP_ARITHMETIC = frozenset(_FP_LONG) | frozenset("vadd vsub vmul vnmul vcvt vcvtr vneg vabs".split())
-_CONDITIONS = tuple("eq ne hs lo mi pl vs vc hi ls ge lt gt le cs cc".split())
+_FP_LONG = {
+    **dict.fromkeys(("vmla", "vmls", "vnmla", "vnmls", "vfma", "vfms", "vfnma", "vfnms"), 3),
+    **dict.fromkeys(("vdiv", "vsqrt"), 14),
+}
+_FP_ARITHMETIC = {*_FP_LONG, "vadd", "vsub", "vmul", "vnmul", "vcvt", "vcvtr", "vneg", "vabs"}
+_CONDITIONS = ("eq", "ne", "hs", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le", "cs", "cc")
 _NONE: frozenset[int] = frozenset()
 
 
@@ -91,52 +92,109 @@ def _words(insn: Any, name: str) -> int:
     return sum(2 if arm.ARM_REG_D0 <= r <= arm.ARM_REG_D31 else 1 for r in registers)
 
 
-def _instruction(insn: Any, before: _Before) -> tuple[int, int, _Before]:
-    """(cycles, cycles more when the conditional branch is taken, what the next one sees)."""
-    name, operands = _mnemonic(insn), insn.operands
+@dataclass(frozen=True)
+class _Insn:
+    """What the rules look at."""
+
+    raw: Any
+    name: str  # without condition and type suffix
+    reads: frozenset[int]
+    writes: frozenset[int]
+    address: frozenset[int]  # registers that form the address
+    indexed: bool  # address = register + register
+
+    @property
+    def first(self) -> int:
+        return int(self.raw.operands[0].reg)
+
+    @property
+    def to_pc(self) -> bool:
+        return arm.ARM_REG_PC in self.writes
+
+
+def _decode(insn: Any) -> _Insn:
+    name = _mnemonic(insn)
     reads, writes = (frozenset(r) for r in insn.regs_access())
-    memory = next((o.mem for o in operands if o.type == arm.ARM_OP_MEM), None)
-    multiple = name.startswith(_MULTIPLE)
+    memory = next((o.mem for o in insn.operands if o.type == arm.ARM_OP_MEM), None)
     address = _NONE
     if memory is not None:
         address = frozenset((memory.base, memory.index)) - {0, arm.ARM_REG_PC}
-    elif multiple:
-        address = frozenset((operands[0].reg,))
-    to_pc = arm.ARM_REG_PC in writes
-    stall = bool(before.alu & address) + bool(before.fp & reads)
-    refill = 0
-    after = _Before()
+    elif name.startswith(_MULTIPLE):
+        address = frozenset((insn.operands[0].reg,))
+    return _Insn(insn, name, reads, writes, address, memory is not None and memory.index != 0)
 
-    if name in _BRANCHES:
-        cost, refill = 1, REFILL
-    elif name in _TABLE_BRANCHES:
-        cost, refill = 3, 3
-    elif name.startswith("it") and set(name[2:]) <= {"t", "e"}:
-        cost = 0
-    elif name in ("sdiv", "udiv"):
-        cost, after = DIVIDE, _Before(alu=writes)
-    elif multiple or name in _STACK:
-        cost, refill = 1 + _words(insn, name), REFILL * to_pc
-    elif name in ("ldrd", "strd"):
-        cost = 3
-    elif name in ("vldr", "vstr"):
-        cost = 3 if arm.ARM_REG_D0 <= operands[0].reg <= arm.ARM_REG_D31 else 2
-    elif name.startswith("ldr") and to_pc:
-        cost, refill = 2, 3
-    elif name.startswith("ldr"):
-        cost = 1 if before.load and not before.loaded & address else 2
-        after = _Before(load=True, loaded=frozenset((operands[0].reg,)))
-    elif name.startswith("str"):
-        free = memory is None or not memory.index or (before.load and not before.loaded & address)
-        cost = 1 if free else 2
-    elif name.startswith("v"):
-        cost = 2 if name == "vmov" and len(operands) > 2 else _FP_LONG.get(name, 1)
-        after = _Before(fp=writes if name in _FP_ARITHMETIC else _NONE)
-    else:
-        cost, refill, after = 1, REFILL * to_pc, _Before(alu=writes)
 
-    if refill and not (_conditional(insn) or name in ("cbz", "cbnz")):
+# Each rule gives (cycles, cycles of a pipeline refill, what the next instruction sees).
+_Cost = tuple[int, int, _Before]
+
+
+def _fixed(cycles: int, refill: int = 0) -> Callable[[_Insn, _Before], _Cost]:
+    return lambda insn, before: (cycles, refill, _Before())
+
+
+def _alu(insn: _Insn, _before: _Before) -> _Cost:
+    return 1, REFILL * insn.to_pc, _Before(alu=insn.writes)
+
+
+def _divide(insn: _Insn, _before: _Before) -> _Cost:
+    return DIVIDE, 0, _Before(alu=insn.writes)
+
+
+def _multiple(insn: _Insn, _before: _Before) -> _Cost:
+    return 1 + _words(insn.raw, insn.name), REFILL * insn.to_pc, _Before()
+
+
+def _paired(insn: _Insn, before: _Before) -> bool:
+    """Right after a load whose value its address does not need."""
+    return before.load and not before.loaded & insn.address
+
+
+def _load(insn: _Insn, before: _Before) -> _Cost:
+    if insn.to_pc:
+        return 2, 3, _Before()
+    return 1 if _paired(insn, before) else 2, 0, _Before(load=True, loaded=frozenset((insn.first,)))
+
+
+def _store(insn: _Insn, before: _Before) -> _Cost:
+    return 2 if insn.indexed and not _paired(insn, before) else 1, 0, _Before()
+
+
+def _fp_move_memory(insn: _Insn, _before: _Before) -> _Cost:
+    return 3 if arm.ARM_REG_D0 <= insn.first <= arm.ARM_REG_D31 else 2, 0, _Before()
+
+
+def _fp(insn: _Insn, _before: _Before) -> _Cost:
+    two = insn.name == "vmov" and len(insn.raw.operands) > 2
+    result = insn.writes if insn.name in _FP_ARITHMETIC else _NONE
+    return 2 if two else _FP_LONG.get(insn.name, 1), 0, _Before(fp=result)
+
+
+_RULES = {
+    **dict.fromkeys(("b", "bl", "bx", "blx", "cbz", "cbnz"), _fixed(1, REFILL)),
+    **dict.fromkeys(("tbb", "tbh"), _fixed(3, 3)),
+    **dict.fromkeys(("ldrd", "strd"), _fixed(3)),
+    **dict.fromkeys(("sdiv", "udiv"), _divide),
+    **dict.fromkeys(("vldr", "vstr"), _fp_move_memory),
+    **dict.fromkeys(_STACK, _multiple),
+}
+_PREFIXES = (
+    *((prefix, _multiple) for prefix in _MULTIPLE),
+    ("ldr", _load),
+    ("str", _store),
+    ("it", _fixed(0)),  # no other mnemonic of the Cortex-M4 begins so
+    ("v", _fp),
+    ("", _alu),
+)
+
+
+def _instruction(raw: Any, before: _Before) -> _Cost:
+    """(cycles, cycles more when the conditional branch is taken, what the next one sees)."""
+    insn = _decode(raw)
+    rule = _RULES.get(insn.name) or next(r for prefix, r in _PREFIXES if insn.name.startswith(prefix))
+    cost, refill, after = rule(insn, before)
+    if refill and not (_conditional(raw) or insn.name in ("cbz", "cbnz")):
         cost, refill = cost + refill, 0  # always taken
+    stall = bool(before.alu & insn.address) + bool(before.fp & insn.reads)
     return cost + stall, refill, after
 
 
@@ -148,8 +206,9 @@ def _slot(addresses: NDArray[np.int64]) -> NDArray[np.int64]:
 class Counter:
     """Counts blocks as they run; prices each distinct one once; sums on demand.
 
-    `hook(uc, address, size)` is called for every block: it stores both and nothing else.  The trace is
-    folded into the sums when it is full or when somebody asks.
+    `translated(address, size)` is called before a block runs for the first time, `hook(uc, address)` each
+    time it runs: that stores the address and nothing else.  The trace is folded into the sums when it is
+    full or when somebody asks.
     """
 
     TRACE = 1 << 16
@@ -160,20 +219,24 @@ class Counter:
         self._engine = _disassembler()
         # One row per distinct block, here and below; row 0 stands for what came before the first.
         self._prices = [Price(0, 0, 0)]
-        self._address = np.array([-1], np.int64)
+        self._address, self._end = np.array([-1], np.int64), np.zeros(1, np.int64)
         self._cycles, self._taken, self._runs, self._jumps = np.zeros((4, 1), np.int64)
         self._lookup = np.zeros(1 << 20, np.int32)  # _slot(address) -> row
         self._last = self._last_end = 0  # row of the block that runs now; where it ends
         self._total = 0
         self._blocks = np.zeros(self.TRACE, np.uint32)
-        self._sizes = np.zeros(self.TRACE, np.uint16)
+        self._size_of: dict[int, int] = {}
         self.hook, self._take = self._make_hook()
 
-    def _make_hook(self) -> tuple[Callable[[int, int, int], None], Callable[[], int]]:
-        blocks, sizes = memoryview(self._blocks), memoryview(self._sizes)  # faster to store to than arrays
+    def translated(self, address: int, size: int) -> None:
+        """A block of `size` bytes at `address` may run from now on."""
+        self._size_of[address] = size
+
+    def _make_hook(self) -> tuple[Callable[[int, int], None], Callable[[], int]]:
+        blocks = self._blocks.data  # a memoryview: faster to store to than an array
         used = 0
 
-        def hook(_uc: int, address: int, size: int) -> None:
+        def hook(_uc: int, address: int) -> None:
             nonlocal used
             try:
                 blocks[used] = address
@@ -181,7 +244,6 @@ class Counter:
                 self._fold(used)
                 used = 0
                 blocks[0] = address
-            sizes[used] = size
             used += 1
 
         def take() -> int:
@@ -197,7 +259,7 @@ class Counter:
             return
         blocks = self._blocks[:n].astype(np.int64)
         rows = self._rows(blocks)
-        ends = blocks + self._sizes[:n]
+        ends = self._end[rows]
         jumped = blocks != np.concatenate(([self._last_end], ends[:-1]))
         left = np.concatenate(([self._last], rows[:-1]))[jumped]
         self._total += int(self._cycles[rows].sum() + self._taken[left].sum())
@@ -210,16 +272,17 @@ class Counter:
         rows = self._lookup[_slot(blocks)].astype(np.int64)
         missed = np.flatnonzero(self._address[rows] != blocks)
         if len(missed):
-            addresses, first = np.unique(blocks[missed], return_index=True)
-            new = ~np.isin(addresses, self._address)
-            self._add(addresses[new], self._sizes[missed[first[new]]])
+            addresses = np.unique(blocks[missed])
+            self._add(addresses[~np.isin(addresses, self._address)])
             order = np.argsort(self._address)
             rows[missed] = order[np.searchsorted(self._address, blocks[missed], sorter=order)]
         return rows
 
-    def _add(self, addresses: NDArray[np.int64], sizes: NDArray[np.uint16]) -> None:
-        for address, size in zip(addresses.tolist(), sizes.tolist(), strict=True):
+    def _add(self, addresses: NDArray[np.int64]) -> None:
+        sizes = [self._size_of[address] for address in addresses.tolist()]
+        for address, size in zip(addresses.tolist(), sizes, strict=True):
             self._prices.append(price(self._read(address, size), address, self._engine))
+        self._end = np.concatenate((self._end, addresses + np.array(sizes, np.int64)))
         self._address = np.concatenate((self._address, addresses))
         self._lookup[_slot(addresses)] = np.arange(len(self._address) - len(addresses), len(self._address))
         self._cycles = np.array([p.cycles for p in self._prices], np.int64)

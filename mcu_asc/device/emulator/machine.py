@@ -69,9 +69,11 @@ def load(path: Path) -> Firmware:
         with path.open("rb") as file:
             elf = ELFFile(file)
             if elf["e_machine"] != "EM_ARM":
-                raise UsageError(f"{path} is an ELF for {elf['e_machine']}, not Arm", "build it for the board")
+                raise UsageError(
+                    f"{path} is an ELF for {elf['e_machine']}, not Arm", "build it for the board"
+                )
             segments = tuple((s["p_paddr"], s.data()) for s in elf.iter_segments("PT_LOAD") if s["p_filesz"])
-            table = elf.get_section_by_name(".symtab")
+            table: Any = elf.get_section_by_name(".symtab")
             entries = list(table.iter_symbols()) if table else []
     except OSError as e:
         raise UsageError(f"cannot read {path}: {e.strerror}", "check the path") from e
@@ -85,7 +87,13 @@ class Machine:
     """The board with a firmware in flash, as the bootloader leaves it; `run` executes until a fault."""
 
     def __init__(
-        self, firmware: Firmware, board: Board, line: Line, *, cycles: bool = False, quirks: Iterable[str] = ()
+        self,
+        firmware: Firmware,
+        board: Board,
+        line: Line,
+        *,
+        cycles: bool = False,
+        quirks: Iterable[str] = (),
     ) -> None:
         """`cycles` counts estimated CPU cycles, which is slower; `quirks` are names out of QUIRKS."""
         self._firmware, self._board, self._line = firmware, board, line
@@ -123,7 +131,7 @@ class Machine:
         end = address + len(data)
         if not self._board.app_offset_bytes <= address <= end <= self._board.flash_bytes:
             raise UsageError(
-                f"the firmware loads 0x{address:08x} to 0x{end:08x}, outside {self._board.name}'s application flash",
+                f"the firmware loads 0x{address:08x} to 0x{end:08x}, outside the application's flash",
                 "link it with the board's own linker script",
             )
         self._uc.mem_write(address, data)
@@ -142,8 +150,14 @@ class Machine:
         """Straight to the library: the binding's own wrapper would halve the speed."""
         from unicorn.unicorn_py3.unicorn import uclib
 
-        word = ctypes.c_size_t
-        self._block_hook = ctypes.CFUNCTYPE(None, word, word, word)(counter.hook)
+        def translated(_uc: Any, block: Any, before: Any, _data: Any) -> None:
+            counter.translated(block.pc, block.size)
+            if before:
+                counter.translated(before.pc, before.size)
+
+        self._uc.hook_add(uc.UC_HOOK_EDGE_GENERATED, translated)
+        word = ctypes.c_size_t  # of the hook's four arguments the first two are all we take
+        self._block_hook = ctypes.CFUNCTYPE(None, word, word)(counter.hook)
         handle = ctypes.c_size_t()
         status = uclib.uc_hook_add(
             self._uc._uch,
@@ -182,7 +196,7 @@ class Machine:
     # -- DMA ----------------------------------------------------------------------------------------
 
     def _in_ram(self, address: int, size: int) -> bool:
-        return RAM <= address and address + size <= RAM + self._board.ram_bytes
+        return address >= RAM and address + size <= RAM + self._board.ram_bytes
 
     def dma_write(self, address: int, data: bytes) -> bool:
         if not self._in_ram(address, len(data)):
@@ -206,7 +220,7 @@ class Machine:
         return int.from_bytes(table[4:], "little")
 
     def run(self, instructions: int = 0) -> str:
-        """Executes until a fault and returns it in one line; "" when `instructions` (0 = no limit) are over."""
+        """Executes until a fault and returns it in one line; "" after `instructions`, 0 being no limit."""
         pc = self._boot()
         while True:
             error = ""
@@ -223,7 +237,7 @@ class Machine:
                 self._line.wait(0.01)  # no interrupt is enabled: it sleeps, as on silicon
                 self.clock.idle(0.01)
             elif self._why or error:
-                return self._fault(pc, self._why or error)
+                return self._fault(pc, self._why or self._undefined(pc) or error)
             elif instructions:
                 return ""
 
@@ -233,6 +247,15 @@ class Machine:
         if not 0 <= before < self._board.flash_bytes - 2:
             return False
         return int.from_bytes(self._uc.mem_read(before, 2), "little") in _WAIT_INSTRUCTIONS
+
+    def _undefined(self, pc: int) -> str:
+        """Why Unicorn could not decode what lies at `pc`."""
+        if not self._uc.reg_read(reg.UC_ARM_REG_CPSR) & 0x20:  # the T bit, where A-profile keeps it
+            return "jump to an even address (not Thumb)"
+        try:
+            return f"undefined instruction {self._uc.mem_read(pc & ~1, 2)[::-1].hex()}"
+        except uc.UcError:
+            return ""
 
     def _fault(self, pc: int, why: str) -> str:
         sp, lr = self._uc.reg_read(reg.UC_ARM_REG_SP), self._uc.reg_read(reg.UC_ARM_REG_LR)

@@ -139,7 +139,15 @@ class Uarte:
         self._fifo = bytearray()
         self.received = self.sent = 0  # bytes, for tests and reports
 
-        plain = (self.INTEN, self.CONFIG, self.RX_PTR, self.TX_PTR, self.RX_AMOUNT, self.TX_AMOUNT, self.SHORTS)
+        plain = (
+            self.INTEN,
+            self.CONFIG,
+            self.RX_PTR,
+            self.TX_PTR,
+            self.RX_AMOUNT,
+            self.TX_AMOUNT,
+            self.SHORTS,
+        )
         bus.plain(UARTE0, (*self.EVENTS, *plain, self.ERRORSRC, self.ENABLE))
         bus.plain(UARTE0, (self.PSEL_RTS, self.PSEL_TXD, self.PSEL_CTS, self.PSEL_RXD), DISCONNECTED)
         bus.plain(UARTE0, (self.BAUDRATE,), 0x04000000)
@@ -372,7 +380,9 @@ class Timer:
         if not self._running:
             return self._ticks
         prescaler = min(self._bus.values[self._base + self.PRESCALER] & 15, 9)
-        return self._ticks + (self._clock.cycles() - self._since) * 16_000_000 // (self._clock.hz << prescaler)
+        return self._ticks + (self._clock.cycles() - self._since) * 16_000_000 // (
+            self._clock.hz << prescaler
+        )
 
     def _modulus(self) -> int:
         return 1 << self.WIDTHS[self._bus.values[self._base + self.BITMODE] & 3]
@@ -434,7 +444,10 @@ class GpioPort:
 def clock_control(bus: Bus) -> None:
     """CLOCK: both oscillators start at once."""
     bus.plain(CLOCK, (0x100, 0x104, 0x304, 0x308, 0x408, 0x40C, 0x414, 0x418, 0x518))
-    for start, stop, event, status, running in ((0x00, 0x04, 0x100, 0x40C, 0x10001), (0x08, 0x0C, 0x104, 0x418, 0x10001)):
+    for start, stop, event, status, running in (
+        (0x00, 0x04, 0x100, 0x40C, 0x10001),
+        (0x08, 0x0C, 0x104, 0x418, 0x10001),
+    ):
 
         def on(event: int = event, status: int = status, running: int = running) -> None:
             bus.values[CLOCK + event] = 1
@@ -450,7 +463,7 @@ def clock_control(bus: Bus) -> None:
 def rtc1(bus: Bus) -> None:
     """RTC1 as the bootloader leaves it: compare armed.  It raises no interrupt here."""
     bus.plain(RTC1, (0x100, 0x104, *range(0x140, 0x150, 4), 0x504, 0x508, *range(0x540, 0x550, 4)))
-    bus.values[RTC1 + 0x304] = bus.values[RTC1 + 0x308] = bus.values[RTC1 + 0x344] = bus.values[RTC1 + 0x348] = 0
+    bus.plain(RTC1, (0x304, 0x308, 0x344, 0x348))
     for offset in (0x00, 0x04, 0x08):
         bus.task(RTC1, offset, lambda: None)
 

@@ -90,7 +90,7 @@ class PtyLine:
     def __init__(self) -> None:
         import tty
 
-        self._master, self._slave = os.openpty()  # our own slave stays open: else reads fail while nobody is there
+        self._master, self._slave = os.openpty()  # the slave stays open: else reads fail without a client
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.url = os.ttyname(self._slave)
