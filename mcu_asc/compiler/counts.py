@@ -45,5 +45,5 @@ def layer_name(tensor: str) -> str:
     The converter joins the names of all that it fused, "model/relu/Relu;model/conv2d_2/Conv2D"; the last one
     is the layer with the weights, and its second part is the name that the author gave it.
     """
-    parts = tensor.split(";")[-1].split("/")
+    parts = tensor.rsplit(";", maxsplit=1)[-1].split("/")
     return (parts[1] if len(parts) > 2 else parts[0]) or tensor
