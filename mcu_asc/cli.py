@@ -68,20 +68,23 @@ def _progress(total: int | None, text: str) -> Iterator[Callable[..., None]]:
         yield update
 
 
+def _shipped() -> dict[str, Path]:
+    return {p.parent.name: p for p in sorted(paths.students_dir().glob("*/student.tflite"))}
+
+
 def _student(name: str) -> Path:
     """The shipped student's .tflite."""
-    known = sorted(p.parent.name for p in paths.students_dir().glob("*/student.tflite"))
-    if name not in known:
-        raise UsageError(f"no shipped student is called '{name}'", "shipped: " + ", ".join(known))
-    return paths.students_dir() / name / "student.tflite"
+    try:
+        return _shipped()[name]
+    except KeyError:
+        raise UsageError(f"no student '{name}' is shipped", "shipped: " + ", ".join(_shipped())) from None
 
 
 def _model(path: str) -> Model:
     """A model by path, or by the name of a shipped student."""
     from mcu_asc import compiler
 
-    known = {p.parent.name for p in paths.students_dir().glob("*/student.tflite")}
-    return compiler.read(_student(path) if path in known else Path(path))
+    return compiler.read(_shipped().get(path, Path(path)))
 
 
 # ---- options that several verbs share -------------------------------------------------------------
@@ -212,7 +215,7 @@ def build(tflite: str | None, board: str, student: str, out: Path | None, as_jso
     from mcu_asc.results.check import check as run_check
 
     the_board = config.load_board(board)
-    model = _model(tflite or student)
+    model = _model(tflite or str(_student(student)))
     fit = run_check(model, the_board, None)
     if not fit.fits:
         raise OverBudget("does not fit: " + "; ".join(fit.reasons), "see mcu-asc check")
