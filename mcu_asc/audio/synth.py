@@ -56,6 +56,12 @@ def unit(x: Signal) -> Signal:
     return x / rms if rms > 0 else x
 
 
+def unit_spectrum(x: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """The same spectrum of BLOCK samples for a signal of RMS 1; its DC is empty, as curves leave it."""
+    power = 2.0 * float(np.sum(x.real**2 + x.imag**2)) - abs(x[-1]) ** 2
+    return x * (BLOCK / power**0.5) if power > 0 else x
+
+
 @cache
 def hertz(block: int) -> Signal:
     """Centre of each bin of a real FFT, shape (block // 2 + 1,)."""
@@ -127,9 +133,12 @@ def filtered(x: Signal, gain: NDArray[np.float64] | NDArray[np.complex128]) -> S
 def tone(hz: Signal, partials: tuple[float, ...] = (1.0,)) -> Signal:
     """A sum of harmonics of a moving fundamental, one value of `hz` a sample."""
     phase = np.cumsum(hz) * (2.0 * np.pi / RATE)
-    x = np.zeros(hz.size)
-    for k, level in enumerate(partials, start=1):
-        x += level * np.sin(k * phase)
+    before, now = np.zeros(hz.size), np.sin(phase)
+    x = partials[0] * now
+    twice = 2.0 * np.cos(phase) if len(partials) > 1 else now
+    for level in partials[1:]:
+        before, now = now, twice * now - before  # sin kp = 2 cos p sin (k-1)p - sin (k-2)p
+        x += level * now
     return x
 
 
@@ -198,9 +207,9 @@ def voices(take: Generator, talkers: int, f0_hz: tuple[float, float], pauses: fl
     voiced = np.zeros(BLOCK // 2 + 1, np.complex128)
     for x, formants in zip(trains, VOWELS, strict=True):
         voiced += np.fft.rfft(x) * vowel(*formants)
-    x = unit(np.fft.irfft(voiced * curve(((20, -60), (90, 0), (8000, 0))), BLOCK))
-    unvoiced = unit(filtered(hiss * (take.random(BLOCK) - 0.5), curve(FRICATIVE)))
-    return unit(x + 0.2 * unvoiced)
+    voiced *= curve(((20, -60), (90, 0), (8000, 0)))
+    unvoiced = np.fft.rfft(hiss * (take.random(BLOCK) - 0.5)) * curve(FRICATIVE)
+    return unit(np.fft.irfft(unit_spectrum(voiced) + 0.2 * unit_spectrum(unvoiced), BLOCK))
 
 
 # ---- backgrounds -------------------------------------------------------------------------------
