@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from typing import Any
@@ -20,20 +21,10 @@ _PER_LINE = 24
 
 def emit(model: Model, plan: MemoryPlan) -> dict[str, bytes]:
     """{"model.c": text} that defines `const asc_model asc_net` (firmware/asc/asc_model.h)."""
-    import jinja2
-
     graph = model.graph
     codes = {op.index: OPS[op.kind].code(graph, op) for op in graph.ops}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(paths.firmware_dir() / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
     (source,), (result,) = graph.inputs, graph.outputs
-    text = environment.get_template("model.c.j2").render(
+    text = _template().render(
         version=__version__,
         name=comment(graph.name),
         digest=hashlib.sha256(model.content).hexdigest(),
@@ -56,6 +47,20 @@ def emit(model: Model, plan: MemoryPlan) -> dict[str, bytes]:
         output_bytes=graph.tensors[result].bytes,
     )
     return {"model.c": text.encode("ascii")}
+
+
+@functools.cache
+def _template() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(paths.firmware_dir() / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("model.c.j2")
 
 
 def kernel_sources(graph: Graph) -> tuple[str, ...]:

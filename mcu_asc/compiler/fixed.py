@@ -3,7 +3,11 @@
 What a kernel needs only once per model (multipliers, clamps, 256-entry tables) is computed here on the
 host; what it needs per value is in firmware/asc/asc_requant.h.  Sources of the definitions:
 tensorflow/lite/kernels/internal/{quantization_util.cc,common.cc}, kernels/kernel_util.cc and gemmlowp's
-fixedpoint.h.  TFLM computes scales partly in float32, partly in double: each caller says which.
+fixedpoint.h.
+
+Scales are float32 in the file; factors are formed from them in double, as TFLM does.  (Its releases of
+early 2026 and before formed those of FULLY_CONNECTED, SUB, RELU, LEAKY_RELU and HARD_SWISH in float32, which
+moves one output in many thousands by 1; tests/vectors.py has the cases that tell the two apart.)
 """
 
 from __future__ import annotations

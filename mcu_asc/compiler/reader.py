@@ -49,19 +49,14 @@ def read(source: Path | bytes) -> Model:
         UsageError: the file cannot be read, is no .tflite file, is damaged, or holds something that we do
             not compile (other ops, other types, dynamic shapes, several subgraphs).
     """
-    name = "the model"
-    if isinstance(source, Path):
-        name = str(source)
-        try:
-            source = source.read_bytes()
-        except OSError as error:
-            raise UsageError(f"cannot read {source}: {error.strerror}", "check the path") from error
-    if len(source) < 16 or source[4:8] != b"TFL3":
+    name = str(source) if isinstance(source, Path) else "the model"
+    content = _content(source)
+    if len(content) < 16 or content[4:8] != b"TFL3":
         raise UsageError(
             f"{name} is not a .tflite file", "export a student, or convert with tf.lite.TFLiteConverter"
         )
     try:
-        return _File(source).model()
+        return _File(content).model()
     except UsageError as error:
         raise UsageError(f"{name}: {error.message}", error.hint) from error
     except (
@@ -75,6 +70,15 @@ def read(source: Path | bytes) -> Model:
         ValueError,
     ) as error:
         raise UsageError(f"{name} is damaged: {type(error).__name__} while reading it", _DAMAGED) from error
+
+
+def _content(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {source}: {error.strerror}", "check the path") from error
 
 
 class _File:
@@ -195,8 +199,7 @@ class _File:
         if len(raw) != expected or length != expected:
             raise UsageError(f"{label} has {length} bytes, its shape {list(shape)} says {expected}", _DAMAGED)
         self.take(expected, 1, "constants")
-        values = np.frombuffer(raw.tobytes(), np.dtype(dtype).newbyteorder("<")).reshape(shape)
-        return values
+        return np.frombuffer(raw.tobytes(), np.dtype(dtype).newbyteorder("<")).reshape(shape)
 
     def quant(self, label: str, q: Any) -> Quant | None:
         if q is None:
@@ -233,6 +236,7 @@ class _File:
                 tuple(None if i < 0 else tensors[i] for i in inputs),
                 tuple(tensors[i] for i in outputs),
                 o.BuiltinOptions(),
+                o.BuiltinOptionsType(),
             ),
             inputs,
         )

@@ -1,4 +1,4 @@
-"""What every op module needs: the door (`Node`), the pieces of generated C (`Code`) and the table row (`Kind`).
+"""What every op module needs: the door (`Node`), pieces of generated C (`Code`), the table's row (`Kind`).
 
 A module of this folder turns one family of TFLite ops into kernel calls: `parse` accepts a node or
 refuses it by name, `code` gives tables and calls, `macs` and `scratch` count.
@@ -36,6 +36,7 @@ class Node:
     inputs: tuple[Tensor | None, ...]  # None: absent optional input
     outputs: tuple[Tensor, ...]
     table: Any = None  # the flatbuffers table of its builtin options
+    table_type: int = 0  # which of the schema's tables that is
 
     @property
     def place(self) -> str:
@@ -45,11 +46,11 @@ class Node:
         raise UsageError(f"{self.place}: {why}", hint)
 
     def options(self, name: str) -> Any:
-        """The node's builtin options read as the schema's table `name`, defaults where it has none."""
-        if self.table is None:
-            return None
+        """The node's builtin options, or None where it has none of the schema's table `name`."""
         import tflite
 
+        if self.table is None or self.table_type != getattr(tflite.BuiltinOptions, name):
+            return None
         options = getattr(tflite, name)()
         options.Init(self.table.Bytes, self.table.Pos)
         return options

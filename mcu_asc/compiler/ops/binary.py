@@ -1,14 +1,11 @@
 """ADD, SUB and MUL of two tensors, with NumPy's broadcasting.
 
-TFLM computes ADD's factors in double and SUB's in float32; sources add_common.cc, sub_common.cc and mul_common.cc
-in tensorflow/lite/micro/kernels.
+Sources: add_common.cc, sub_common.cc and mul_common.cc in tensorflow/lite/micro/kernels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
 
 from mcu_asc.compiler.fixed import quantize_multiplier
 from mcu_asc.compiler.ops.base import Call, Code, Kind, Node, Params, per_tensor, scale_fields
@@ -28,7 +25,7 @@ class Binary:
 
 def loops(
     shape: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]
-) -> tuple[tuple[int, ...], ...] | None:
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None:
     """(sizes, steps of a, steps of b) of at most four nested loops, outermost first, or None.
 
     Neighbouring dimensions in which the same inputs move become one loop.
@@ -75,20 +72,10 @@ def _operands(node: Node, table: str) -> Binary:
     return Binary(*nested, node.fused(options.FusedActivationFunction() if options else 0, scale, zero))
 
 
-def add_factors(a: float, b: float, y: float) -> tuple[float, float, float]:
-    """ADD: (of a, of b, of their sum), in double."""
+def sum_factors(a: float, b: float, y: float) -> tuple[float, float, float]:
+    """ADD and SUB: the factors of a, of b and of their sum."""
     twice = 2 * max(a, b)
     return a / twice, b / twice, twice / ((1 << _LEFT_SHIFT) * y)
-
-
-def sub_factors(a: float, b: float, y: float) -> tuple[float, float, float]:
-    """SUB: the same in float32."""
-    sa, sb, sy = np.float32(a), np.float32(b), np.float32(y)
-    twice = np.float32(2) * max(sa, sb)
-    return float(sa / twice), float(sb / twice), float(twice / (np.float32(1 << _LEFT_SHIFT) * sy))
-
-
-_FACTORS = {"ADD": add_factors, "SUB": sub_factors}
 
 
 def _parse_sum(node: Node) -> Binary:
@@ -96,9 +83,7 @@ def _parse_sum(node: Node) -> Binary:
     scales = [
         t.quant.scale[0] for t in (*node.inputs, node.outputs[0]) if t is not None and t.quant is not None
     ]
-    with np.errstate(all="ignore"):
-        factors = _FACTORS[node.kind](*scales)
-    for real in factors:
+    for real in sum_factors(*scales):
         if node.multiplier(real)[1] > 0 or real == 0:
             node.refuse(
                 f"output scale {scales[2]:g} is too small for inputs of {scales[0]:g} and {scales[1]:g}",
@@ -135,7 +120,7 @@ def _fields(graph: Graph, op: Op) -> dict[str, int | str | tuple[int, ...]]:
 
 
 def _code_sum(graph: Graph, op: Op) -> Code:
-    fa, fb, fy = _FACTORS[op.kind](*(per_tensor(t)[0] for t in _tensors(graph, op)))
+    fa, fb, fy = sum_factors(*(per_tensor(t)[0] for t in _tensors(graph, op)))
     fields = {
         **_fields(graph, op),
         "a": scale_fields(quantize_multiplier(fa)),

@@ -154,12 +154,12 @@ def bias_of(graph: Graph, op: Op, channels: int) -> NDArray[np.int32]:
         return np.zeros(channels, np.int32)
     data = graph.tensors[op.inputs[2]].data
     assert data is not None
-    return np.asarray(data.reshape(-1), np.int32)
+    return np.asarray(data, np.int32).reshape(-1)
 
 
 def folded_bias(bias: NDArray[np.int32], weights: NDArray[np.int8], zero: int) -> NDArray[np.int32]:
     """bias - zero * sum(weights) per channel; weights [channels, taps]."""
-    return (bias.astype(np.int64) - zero * weights.astype(np.int64).sum(axis=1)).astype(np.int32)
+    return np.asarray(bias.astype(np.int64) - zero * weights.astype(np.int64).sum(axis=1), np.int32)
 
 
 def _fields(graph: Graph, op: Op) -> dict[str, int | str | tuple[int, ...]]:
@@ -192,7 +192,7 @@ def _fields(graph: Graph, op: Op) -> dict[str, int | str | tuple[int, ...]]:
 def _weights(graph: Graph, op: Op) -> NDArray[np.int8]:
     data = graph.tensors[op.inputs[1]].data
     assert data is not None
-    return data
+    return np.asarray(data, np.int8)
 
 
 def _code_conv(graph: Graph, op: Op) -> Code:
@@ -235,7 +235,7 @@ def _macs_conv(graph: Graph, op: Op) -> int:
 
 
 def _macs_depthwise(graph: Graph, op: Op) -> int:
-    return graph.tensors[op.outputs[0]].elements * op.attrs.size[0] * op.attrs.size[1]
+    return graph.tensors[op.outputs[0]].elements * int(op.attrs.size[0] * op.attrs.size[1])
 
 
 KINDS = {

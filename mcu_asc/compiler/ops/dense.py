@@ -1,16 +1,12 @@
 """FULLY_CONNECTED, per tensor and per channel.
 
-TFLM forms a per-tensor factor as float32(input * filter) / output and a per-channel one in double; source
-CalculateOpDataFullyConnected in tensorflow/lite/micro/kernels/fully_connected_common.cc.
+Source CalculateOpDataFullyConnected in tensorflow/lite/micro/kernels/fully_connected_common.cc.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from mcu_asc.compiler.fixed import quantize_multiplier
 from mcu_asc.compiler.ops.base import (
     Call,
     Code,
@@ -30,11 +26,6 @@ class FullyConnected:
     rows: int  # how many input vectors
     depth: int  # values each
     act: tuple[int, int]
-
-
-def product_scale(a: float, b: float) -> float:
-    """float32(a * b), as a double."""
-    return float(np.float32(a) * np.float32(b))
 
 
 def _parse(node: Node) -> FullyConnected:
@@ -66,7 +57,6 @@ def _parse(node: Node) -> FullyConnected:
                 f"bias scale {bias_scale:g} is not input scale x weight scale {in_scale * scales[0]:g}",
                 "TFLM refuses it too; convert again",
             )
-        node.multiplier(product_scale(in_scale, scales[0]) / scale)
     for s in scales:
         node.multiplier(in_scale * s / scale)
     check_accumulator(node, weights.data, None if bias is None else bias.data)
@@ -75,13 +65,8 @@ def _parse(node: Node) -> FullyConnected:
 
 def _code(graph: Graph, op: Op) -> Code:
     x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
-    assert w.quant is not None and w.data is not None
+    assert w.data is not None
     out = w.shape[0]
-    if len(w.quant.scale) == 1:
-        real = product_scale(per_tensor(x)[0], w.quant.scale[0]) / per_tensor(y)[0]
-        pairs = [quantize_multiplier(real)] * out
-    else:
-        pairs = channel_multipliers(x, w, y, out)
     name = f"op{op.index}"
     bias = folded_bias(bias_of(graph, op, out), w.data, per_tensor(x)[1])
     fields: dict[str, int | str | tuple[int, ...]] = {
@@ -95,7 +80,7 @@ def _code(graph: Graph, op: Op) -> Code:
         "channels": f"{name}_channels",
     }
     return Code(
-        arrays=(scales_array(f"{name}_channels", pairs, bias),),
+        arrays=(scales_array(f"{name}_channels", channel_multipliers(x, w, y, out), bias),),
         params=(Params("asc_dense", name, fields),),
         calls=(Call("asc_dense_s8", name, (op.inputs[0],), op.outputs[0]),),
     )

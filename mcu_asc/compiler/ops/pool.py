@@ -1,4 +1,4 @@
-"""AVERAGE_POOL_2D and MAX_POOL_2D; source tensorflow/lite/kernels/internal/reference/integer_ops/pooling.h."""
+"""AVERAGE_POOL_2D and MAX_POOL_2D; source kernels/internal/reference/integer_ops/pooling.h of TFLite."""
 
 from __future__ import annotations
 

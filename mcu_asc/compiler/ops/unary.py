@@ -28,19 +28,13 @@ Fill = Callable[[Node, tuple[float, int], tuple[float, int]], Callable[[int], in
 """(node, (scale, zero point) in, the same out) -> the function of one int8 value."""
 
 
-def _ratio(a: float, b: float) -> float:
-    """a / b in float32."""
-    with np.errstate(over="ignore"):
-        return float(np.float32(a) / np.float32(b))
-
-
 def _requantise(node: Node, x: tuple[float, int], y: tuple[float, int]) -> Callable[[int], int]:
     multiplier, shift = node.multiplier(x[0] / y[0])
     return lambda q: clamp8(fixed.multiply(q - x[1], multiplier, shift) + y[1])
 
 
 def _relu(node: Node, x: tuple[float, int], y: tuple[float, int]) -> Callable[[int], int]:
-    multiplier, shift = node.multiplier(_ratio(x[0], y[0]))
+    multiplier, shift = node.multiplier(x[0] / y[0])
     low = max(fixed.INT8_MIN, y[1])
     return lambda q: fixed.clamp(fixed.multiply(q - x[1], multiplier, shift) + y[1], low, fixed.INT8_MAX)
 
@@ -57,9 +51,8 @@ def _leaky_relu(node: Node, x: tuple[float, int], y: tuple[float, int]) -> Calla
     alpha = options.Alpha() if options else 0.0
     if not (math.isfinite(alpha) and alpha >= 0):
         node.refuse(f"alpha is {alpha}", "use an alpha of 0 or more")
-    with np.errstate(over="ignore"):
-        negative = node.multiplier(float(np.float32(x[0]) * np.float32(alpha) / np.float32(y[0])))
-    positive = node.multiplier(_ratio(x[0], y[0]))
+    negative = node.multiplier(x[0] * alpha / y[0])
+    positive = node.multiplier(x[0] / y[0])
     return lambda q: clamp8(fixed.multiply(q - x[1], *(positive if q >= x[1] else negative)) + y[1])
 
 
@@ -118,12 +111,9 @@ def _round_shift15(product: int) -> int:
 
 
 def _hard_swish(node: Node, x: tuple[float, int], y: tuple[float, int]) -> Callable[[int], int]:
-    fine = np.float32(1 / 128) * np.float32(x[0])
-    with np.errstate(over="ignore"):
-        out_multiplier, out_exponent = node.multiplier(float(fine / np.float32(y[0])))
-        relu_multiplier, relu_exponent = node.multiplier(
-            float(fine / (np.float32(3.0) / np.float32(32768.0)))
-        )
+    fine = x[0] / 128
+    out_multiplier, out_exponent = node.multiplier(fine / y[0])
+    relu_multiplier, relu_exponent = node.multiplier(fine / (3 / 32768))
     if out_exponent > 0:
         node.refuse(f"output scale {y[0]:g} is too small for an input of {x[0]:g}")
     out16, relu16 = _to16(out_multiplier), _to16(relu_multiplier)
@@ -145,10 +135,6 @@ def _hard_swish(node: Node, x: tuple[float, int], y: tuple[float, int]) -> Calla
         return clamp8(fixed.divide_by_pot(product, -out_exponent) + y[1])
 
     return value
-
-
-def _quantize(node: Node, x: tuple[float, int], y: tuple[float, int]) -> Callable[[int], int]:
-    return _requantise(node, x, y)
 
 
 def _row(fill: Fill) -> Kind:
@@ -176,7 +162,7 @@ def _code(graph: Graph, op: Op) -> Code:
 
 
 KINDS = {
-    "QUANTIZE": _row(_quantize),
+    "QUANTIZE": _row(_requantise),
     "RELU": _row(_relu),
     "RELU6": _row(_relu6),
     "LEAKY_RELU": _row(_leaky_relu),

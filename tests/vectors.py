@@ -1,0 +1,523 @@
+"""The kernel cases: one small model each, at the edges of what its kernel accepts.
+
+`CASES` maps a name to the .tflite; `inputs(content)` gives what to feed it.  The answers are TFLM's.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tflite_make import File
+
+SAME, VALID = 0, 1
+NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
+
+CASES: dict[str, bytes] = {}
+
+
+def _add(name: str, content: bytes) -> None:
+    assert name not in CASES
+    CASES[name] = content
+
+
+def _rng(name: str) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
+def out_size(length: int, kernel: int, stride: int, dilation: int, padding: int) -> int:
+    reach = (kernel - 1) * dilation + 1
+    return -(-length // stride) if padding == SAME else (length - reach) // stride + 1
+
+
+# ---- convolutions --------------------------------------------------------------------------------
+
+
+def _conv(
+    name: str,
+    x: Sequence[int],
+    out_c: int,
+    kernel: tuple[int, int],
+    *,
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    padding: int = SAME,
+    act: int = NONE,
+    zero_in: int = -5,
+    zero_out: int = 3,
+    gain: float | None = None,
+    per_channel: bool = True,
+    bias: bool = True,
+    depthwise: bool = False,
+    groups: int = 1,
+    weight: int | None = None,
+) -> None:
+    """`gain`: input scale * weight scale / output scale; by default such that outputs just saturate."""
+    rng = _rng(name)
+    n, h, w, c = x
+    shape = (1, *kernel, out_c) if depthwise else (out_c, *kernel, c // groups)
+    taps = kernel[0] * kernel[1] * (1 if depthwise else c // groups)
+    values = rng.integers(-127, 128, shape) if weight is None else np.full(shape, weight)
+    if gain is None:
+        gain = 1.2 / (64 * np.sqrt(taps))
+    axis = 3 if depthwise else 0
+    spread = rng.uniform(0.3, 1.5, out_c) if per_channel else np.ones(1)
+    f = File()
+    a = f.activation(x, 0.05, zero_in)
+    k = f.weights(values, spread * gain, axis)
+    feeds = [a, k]
+    if bias:
+        scale = 0.05 * spread * gain
+        limit = int(min(3 / gain, 1 << 28)) * 10 + 10
+        feeds.append(f.constant(rng.integers(-limit, limit, out_c), "int32", scale))
+    out = [out_size(*v, padding) for v in zip((h, w), kernel, stride, dilation, strict=True)]
+    y = f.activation((n, *out, out_c), 0.05, zero_out)
+    options = {
+        "strideH": stride[0],
+        "strideW": stride[1],
+        "dilationHFactor": dilation[0],
+        "dilationWFactor": dilation[1],
+        "padding": padding,
+        "fusedActivationFunction": act,
+    }
+    if depthwise:
+        f.op("DEPTHWISE_CONV_2D", feeds, [y], "DepthwiseConv2DOptions", depthMultiplier=out_c // c, **options)
+    else:
+        f.op("CONV_2D", feeds, [y], "Conv2DOptions", **options)
+    _add(name, f.bytes([a], [y]))
+
+
+_conv("conv_1x1", (1, 5, 7, 6), 9, (1, 1))
+_conv("conv_1x1_stride", (1, 6, 7, 5), 4, (1, 1), stride=(2, 3))
+_conv("conv_1x1_one_channel", (1, 3, 3, 1), 1, (1, 1))
+_conv("conv_3x3_same", (1, 7, 6, 3), 5, (3, 3))
+_conv("conv_3x3_valid", (1, 7, 6, 3), 5, (3, 3), padding=VALID)
+_conv("conv_stride", (1, 9, 8, 4), 3, (3, 3), stride=(2, 2))
+_conv("conv_stride_asymmetric_pad", (1, 8, 9, 2), 6, (4, 2), stride=(3, 2))
+_conv("conv_dilated", (1, 9, 10, 2), 4, (3, 3), dilation=(2, 3))
+_conv("conv_dilated_valid", (1, 9, 10, 2), 4, (3, 2), dilation=(3, 2), padding=VALID)
+_conv("conv_one_wide", (1, 11, 1, 3), 4, (5, 1))
+_conv("conv_one_high", (1, 1, 11, 3), 4, (1, 5), stride=(1, 2))
+_conv("conv_kernel_larger_than_image", (1, 3, 2, 2), 3, (7, 5))
+_conv("conv_whole_image", (1, 4, 5, 3), 7, (4, 5), padding=VALID)
+_conv("conv_batches", (3, 4, 3, 2), 3, (3, 3))
+_conv("conv_grouped", (1, 5, 4, 6), 9, (3, 3), groups=3)
+_conv("conv_grouped_1x1", (1, 5, 4, 8), 4, (1, 1), groups=2)
+_conv("conv_no_bias", (1, 5, 5, 3), 4, (3, 3), bias=False)
+_conv("conv_per_tensor", (1, 5, 5, 3), 4, (3, 3), per_channel=False)
+_conv("conv_relu", (1, 5, 5, 3), 4, (3, 3), act=RELU)
+_conv("conv_relu6", (1, 5, 5, 3), 4, (3, 3), act=RELU6, zero_out=-128)
+_conv("conv_relu_n1_to_1", (1, 5, 5, 3), 4, (3, 3), act=RELU_N1_TO_1, zero_out=20)
+_conv("conv_zero_points_low", (1, 5, 5, 3), 4, (3, 3), zero_in=-128, zero_out=-128)
+_conv("conv_zero_points_high", (1, 5, 5, 3), 4, (3, 3), zero_in=127, zero_out=127)
+_conv("conv_gain_above_one", (1, 4, 4, 2), 3, (1, 1), gain=3.7)
+_conv("conv_gain_huge", (1, 4, 4, 2), 3, (1, 1), gain=3000.0)
+_conv("conv_gain_small", (1, 6, 6, 64), 3, (3, 3), gain=2.0e-6, weight=127)
+_conv("conv_gain_tiny", (1, 4, 4, 2), 3, (3, 3), gain=3.0e-10)
+_conv("conv_deepest_sums", (1, 2, 2, 512), 2, (3, 3), weight=-127, zero_in=127)
+_conv("conv_gain_power_of_two", (1, 4, 4, 4), 4, (1, 1), gain=1 / 64, per_channel=False)
+_conv("conv_gain_one", (1, 4, 4, 1), 4, (1, 1), gain=1.0, per_channel=False, weight=1, bias=False)
+_conv("conv_gain_half", (1, 4, 4, 1), 4, (1, 1), gain=0.5, per_channel=False, weight=-1, bias=False)
+_conv("dw_3x3", (1, 7, 6, 8), 8, (3, 3), depthwise=True)
+_conv("dw_odd_channels", (1, 7, 6, 7), 7, (3, 3), depthwise=True)
+_conv("dw_one_channel", (1, 7, 6, 1), 1, (3, 3), depthwise=True)
+_conv("dw_valid", (1, 7, 6, 5), 5, (3, 3), depthwise=True, padding=VALID)
+_conv("dw_stride", (1, 9, 8, 6), 6, (3, 3), depthwise=True, stride=(2, 2))
+_conv("dw_stride_asymmetric", (1, 8, 9, 4), 4, (5, 3), depthwise=True, stride=(3, 2), act=RELU)
+_conv("dw_dilated", (1, 11, 9, 5), 5, (3, 3), depthwise=True, dilation=(3, 2))
+_conv("dw_multiplier", (1, 5, 5, 3), 12, (3, 3), depthwise=True)
+_conv("dw_multiplier_of_one_channel", (1, 6, 5, 1), 5, (3, 2), depthwise=True, stride=(2, 1))
+_conv("dw_one_wide", (1, 12, 1, 4), 4, (9, 1), depthwise=True)
+_conv("dw_1x1", (1, 4, 4, 4), 4, (1, 1), depthwise=True, act=RELU6)
+_conv("dw_batches", (2, 4, 4, 3), 3, (3, 3), depthwise=True)
+_conv("dw_no_bias", (1, 4, 4, 4), 4, (3, 3), depthwise=True, bias=False)
+_conv("dw_per_tensor", (1, 4, 4, 6), 6, (3, 3), depthwise=True, per_channel=False)
+_conv("dw_zero_points_low", (1, 5, 5, 4), 4, (3, 3), depthwise=True, zero_in=-128, zero_out=-128)
+_conv("dw_zero_points_high", (1, 5, 5, 4), 4, (3, 3), depthwise=True, zero_in=127, zero_out=127)
+_conv("dw_gain_above_one", (1, 5, 5, 5), 5, (3, 3), depthwise=True, gain=2.5)
+_conv("dw_gain_tiny", (1, 5, 5, 5), 5, (3, 3), depthwise=True, gain=1e-9)
+_conv("dw_kernel_larger_than_image", (1, 2, 3, 4), 4, (5, 7), depthwise=True)
+
+# ---- fully connected -----------------------------------------------------------------------------
+
+
+def _dense(
+    name: str,
+    x: Sequence[int],
+    depth: int,
+    out: int,
+    *,
+    per_channel: bool = False,
+    bias: bool = True,
+    act: int = NONE,
+    zero_in: int = -11,
+    zero_out: int = 7,
+    gain: float | None = None,
+) -> None:
+    rng = _rng(name)
+    rows = int(np.prod(x)) // depth
+    gain = 1.2 / (64 * np.sqrt(depth)) if gain is None else gain
+    spread = rng.uniform(0.3, 1.5, out) if per_channel else np.ones(1)
+    f = File()
+    a = f.activation(x, 0.043, zero_in)
+    feeds = [a, f.weights(rng.integers(-127, 128, (out, depth)), spread * gain)]
+    if bias:
+        limit = int(30 / gain) + 10
+        scale = np.float32(0.043) * (spread * gain).astype(np.float32)
+        feeds.append(f.constant(rng.integers(-limit, limit, out), "int32", scale))
+    y = f.activation((rows, out), 0.043, zero_out)
+    f.op("FULLY_CONNECTED", feeds, [y], "FullyConnectedOptions", fusedActivationFunction=act)
+    _add(name, f.bytes([a], [y]))
+
+
+_dense("dense", (1, 33), 33, 10)
+_dense("dense_one_by_one", (1, 1), 1, 1)
+_dense("dense_odd", (1, 7), 7, 5, act=RELU)
+_dense("dense_rows", (3, 9), 9, 4)
+_dense("dense_of_image", (1, 2, 3, 4), 24, 6, act=RELU6)
+_dense("dense_per_channel", (1, 20), 20, 11, per_channel=True)
+_dense("dense_no_bias", (1, 20), 20, 3, bias=False)
+_dense("dense_zero_points_low", (1, 16), 16, 4, zero_in=-128, zero_out=-128)
+_dense("dense_zero_points_high", (1, 16), 16, 4, zero_in=127, zero_out=127)
+_dense("dense_gain_above_one", (1, 5), 5, 4, gain=1.7)
+_dense("dense_gain_tiny", (1, 5), 5, 4, gain=1e-9)
+_dense("dense_single_output_per_channel", (1, 12), 12, 1, per_channel=True)
+
+# ---- pools ---------------------------------------------------------------------------------------
+
+
+def _pool(
+    name: str,
+    kind: str,
+    x: Sequence[int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: int = VALID,
+    act: int = NONE,
+    zero: int = 4,
+    scale: float = 0.06,
+) -> None:
+    f = File()
+    a = f.activation(x, scale, zero)
+    out = [out_size(n, k, s, 1, padding) for n, k, s in zip(x[1:3], kernel, stride, strict=True)]
+    y = f.activation((x[0], *out, x[3]), scale, zero)
+    f.op(
+        kind,
+        [a],
+        [y],
+        "Pool2DOptions",
+        padding=padding,
+        filterHeight=kernel[0],
+        filterWidth=kernel[1],
+        strideH=stride[0],
+        strideW=stride[1],
+        fusedActivationFunction=act,
+    )
+    _add(name, f.bytes([a], [y]))
+
+
+for _kind, _short in (("AVERAGE_POOL_2D", "average"), ("MAX_POOL_2D", "max")):
+    _pool(f"{_short}_2x2", _kind, (1, 6, 8, 5), (2, 2), (2, 2))
+    _pool(f"{_short}_3x3_same", _kind, (1, 7, 6, 3), (3, 3), (1, 1), SAME)
+    _pool(f"{_short}_stride_same", _kind, (1, 7, 6, 4), (3, 2), (2, 3), SAME)
+    _pool(f"{_short}_global", _kind, (1, 5, 7, 9), (5, 7), (1, 1))
+    _pool(f"{_short}_odd_left_over", _kind, (1, 7, 9, 2), (2, 2), (2, 2))
+    _pool(f"{_short}_one_channel", _kind, (1, 6, 1, 1), (3, 1), (3, 1))
+    _pool(f"{_short}_relu", _kind, (1, 6, 6, 3), (2, 2), (2, 2), act=RELU, zero=-20)
+    _pool(f"{_short}_relu6_batches", _kind, (2, 4, 4, 3), (2, 2), (2, 2), act=RELU6, zero=-90)
+    _pool(f"{_short}_larger_than_image", _kind, (1, 2, 2, 3), (5, 5), (1, 1), SAME)
+
+# ---- two inputs ----------------------------------------------------------------------------------
+
+
+def _binary(
+    name: str,
+    kind: str,
+    a: Sequence[int],
+    b: Sequence[int],
+    *,
+    scales: tuple[float, float, float] = (0.031, 0.047, 0.06),
+    zeros: tuple[int, int, int] = (-7, 12, 5),
+    act: int = NONE,
+    constant: bool = False,
+    split: bool = False,
+) -> None:
+    """One input is the model's; the other is a constant, or the first one, negated through a table."""
+    rng = _rng(name)
+    out = np.broadcast_shapes(tuple(a), tuple(b))
+    table = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}[kind]
+    f = File()
+    x = f.activation(a, scales[0], zeros[0])
+    if constant:
+        values = rng.integers(-128, 128, b)
+        second = f.tensor(b, "int8", [scales[1]], [zeros[1]], data=values)
+    else:
+        flat = f.activation(a, scales[1], zeros[1])
+        f.op("QUANTIZE", [x], [flat], "QuantizeOptions")
+        second = flat
+        if tuple(a) != tuple(b):
+            axes = [i for i, n in enumerate(b) if n == 1 and a[i] != 1]
+            second = f.activation(b, scales[1], zeros[1])
+            f.op("MEAN", [flat, f.constant(axes)], [second], "ReducerOptions", keepDims=True)
+    y = f.activation(out, scales[2], zeros[2])
+    feeds = [second, x] if split else [x, second]
+    f.op(kind, feeds, [y], table, fusedActivationFunction=act)
+    _add(name, f.bytes([x], [y]))
+
+
+for _kind in ("ADD", "SUB", "MUL"):
+    _n = _kind.lower()
+    _s = (0.031, 0.047, 0.002) if _kind == "MUL" else (0.031, 0.047, 0.06)
+    _img = (1, 3, 5, 7)
+    _binary(f"{_n}_constant", _kind, _img, _img, constant=True, scales=_s)
+    _binary(f"{_n}_relu", _kind, _img, _img, constant=True, act=RELU, scales=_s)
+    _binary(f"{_n}_relu6", _kind, _img, _img, constant=True, act=RELU6, zeros=(0, 0, -128), scales=_s)
+    _binary(f"{_n}_two_activations", _kind, _img, _img, scales=_s)
+    _binary(f"{_n}_swapped", _kind, _img, _img, split=True, scales=_s)
+    _binary(f"{_n}_equal_scales", _kind, _img, _img, constant=True, scales=(0.05, 0.05, 0.05))
+    _binary(f"{_n}_far_scales", _kind, _img, _img, constant=True, scales=(1.0e-6, 0.9, 0.8))
+    _binary(f"{_n}_zero_points_low", _kind, _img, _img, constant=True, zeros=(-128, -128, -128), scales=_s)
+    _binary(f"{_n}_zero_points_high", _kind, _img, _img, constant=True, zeros=(127, 127, 127), scales=_s)
+    _binary(f"{_n}_channels", _kind, _img, (1, 1, 1, 7), scales=_s)
+    _binary(f"{_n}_channels_first", _kind, _img, (1, 1, 1, 7), split=True, scales=_s)
+    _binary(f"{_n}_pixels", _kind, _img, (1, 3, 5, 1), scales=_s)
+    _binary(f"{_n}_rows", _kind, _img, (1, 3, 1, 1), scales=_s)
+    _binary(f"{_n}_columns", _kind, _img, (1, 1, 5, 1), constant=True, scales=_s)
+    _binary(f"{_n}_alternating", _kind, (2, 3, 4, 5), (1, 3, 1, 5), constant=True, scales=_s)
+    _binary(f"{_n}_scalar", _kind, _img, (1,), constant=True, scales=_s)
+    _binary(f"{_n}_lower_rank", _kind, _img, (5, 7), constant=True, scales=_s)
+_binary("mul_gain_above_one", "MUL", (1, 40), (1, 40), constant=True, scales=(0.5, 0.3, 0.01))
+_binary("mul_gain_huge", "MUL", (1, 40), (1, 40), constant=True, scales=(5.0, 3.0, 0.0001))
+_binary("add_small_output", "ADD", (1, 40), (1, 40), constant=True, scales=(0.9, 0.9, 0.0001))
+
+# ---- MEAN, PAD, CONCATENATION, reshapes ----------------------------------------------------------
+
+
+def _mean(
+    name: str,
+    x: Sequence[int],
+    axes: Sequence[int],
+    keep: bool = False,
+    scales: tuple[float, float] = (0.05, 0.03),
+    zeros: tuple[int, int] = (-9, 14),
+) -> None:
+    f = File()
+    a = f.activation(x, scales[0], zeros[0])
+    real = {i % len(x) for i in axes}
+    shape = [1 if i in real else n for i, n in enumerate(x) if keep or i not in real]
+    y = f.activation(shape, scales[1], zeros[1])
+    f.op("MEAN", [a, f.constant(list(axes))], [y], "ReducerOptions", keepDims=keep)
+    _add(name, f.bytes([a], [y]))
+
+
+_mean("mean_global", (1, 5, 7, 6), (1, 2))
+_mean("mean_global_kept", (1, 8, 7, 48), (1, 2), keep=True)
+_mean("mean_negative_axes", (1, 4, 3, 5), (-2, -3))
+_mean("mean_rows", (1, 5, 4, 3), (1,))
+_mean("mean_columns", (1, 5, 4, 3), (2,))
+_mean("mean_channels", (1, 5, 4, 3), (3,))
+_mean("mean_scattered", (1, 5, 4, 3), (1, 3))
+_mean("mean_batches_scattered", (2, 5, 4, 3), (0, 2))
+_mean("mean_of_one", (1, 1, 1, 9), (1, 2))
+_mean("mean_same_quantisation", (1, 4, 4, 8), (1, 2), scales=(0.05, 0.05), zeros=(3, 3))
+_mean("mean_gain_above_one", (1, 4, 4, 8), (1, 2), scales=(0.5, 0.01))
+_mean("mean_gain_tiny", (1, 4, 4, 8), (1, 2), scales=(1e-9, 1.0))
+_mean("mean_zero_points", (1, 3, 5, 8), (1, 2), zeros=(-128, 127))
+_mean("mean_vector", (1, 13), (1,), keep=True)
+
+
+def _pad(name: str, x: Sequence[int], pads: Sequence[Sequence[int]], value: int | None = None) -> None:
+    f = File()
+    a = f.activation(x, 0.05, -3)
+    y = f.activation([n + p + q for n, (p, q) in zip(x, pads, strict=True)], 0.05, -3)
+    feeds = [a, f.constant(pads)]
+    if value is not None:
+        feeds.append(f.tensor((1,), "int8", [0.05], [-3], data=np.array([value])))
+    if value is None:
+        f.op("PAD", feeds, [y], "PadOptions")
+    else:
+        f.op("PADV2", feeds, [y], "PadV2Options")
+    _add(name, f.bytes([a], [y]))
+
+
+_pad("pad_image", (1, 4, 5, 3), [(0, 0), (1, 2), (0, 3), (0, 0)])
+_pad("pad_all", (2, 3, 4, 2), [(1, 0), (1, 1), (2, 0), (1, 2)])
+_pad("pad_none", (1, 3, 4, 2), [(0, 0), (0, 0), (0, 0), (0, 0)])
+_pad("pad_vector", (1, 6), [(0, 1), (2, 3)])
+_pad("pad_value", (1, 4, 5, 3), [(0, 0), (1, 2), (0, 3), (0, 0)], value=77)
+
+
+def _concatenation(name: str, shapes: Sequence[Sequence[int]], axis: int) -> None:
+    """The parts are the input, requantised by tables, pooled to size where they differ."""
+    f = File()
+    x = f.activation(shapes[0], 0.05, 2)
+    parts = [x]
+    for shape in shapes[1:]:
+        part = f.activation(shape, 0.05, 2)
+        pads = [(0, n - m) for n, m in zip(shape, shapes[0], strict=True)]
+        f.op("PAD", [x, f.constant(pads)], [part], "PadOptions")
+        parts.append(part)
+    total = list(shapes[0])
+    total[axis] = sum(s[axis] for s in shapes)
+    y = f.activation(total, 0.05, 2)
+    f.op("CONCATENATION", parts, [y], "ConcatenationOptions", axis=axis)
+    _add(name, f.bytes([x], [y]))
+
+
+_concatenation("concatenation_channels", [(1, 4, 3, 5), (1, 4, 3, 6), (1, 4, 3, 9)], 3)
+_concatenation("concatenation_rows", [(1, 4, 3, 5), (1, 6, 3, 5)], 1)
+_concatenation("concatenation_negative_axis", [(1, 4, 3, 5), (1, 4, 4, 5)], -2)
+_concatenation("concatenation_twice_the_same", [(1, 2, 2, 3), (1, 2, 2, 3)], 3)
+
+
+def _reshapes() -> None:
+    """Every op that only renames bytes, between two that compute."""
+    f = File()
+    x = f.activation((1, 4, 1, 6), 0.05, 0)
+    a = f.activation((1, 4, 1, 6), 0.04, 3)
+    b = f.activation((1, 4, 6), 0.04, 3)
+    c = f.activation((1, 4, 6, 1), 0.04, 3)
+    d = f.activation((1, 24), 0.04, 3)
+    e = f.activation((1, 24), 0.03, -3)
+    y = f.activation((1, 24), 0.05, 0)
+    f.op("QUANTIZE", [x], [a], "QuantizeOptions")
+    f.op("SQUEEZE", [a], [b], "SqueezeOptions", squeezeDims=[2])
+    f.op("EXPAND_DIMS", [b, f.constant([3])], [c], "ExpandDimsOptions")
+    f.op("RESHAPE", [c, f.constant([1, 24])], [d], "ReshapeOptions", newShape=[1, 24])
+    f.op("QUANTIZE", [d], [e], "QuantizeOptions")
+    f.op("ADD", [d, e], [y], "AddOptions")  # d lives on: nobody may write over its aliases
+    _add("reshapes", f.bytes([x], [y]))
+
+
+_reshapes()
+
+# ---- tables and softmax --------------------------------------------------------------------------
+
+
+def _unary(
+    name: str,
+    kind: str,
+    scales: tuple[float, float],
+    zeros: tuple[int, int],
+    table: str = "",
+    **options: Any,
+) -> None:
+    f = File()
+    x = f.activation((1, 16, 16), scales[0], zeros[0])
+    y = f.activation((1, 16, 16), scales[1], zeros[1])
+    f.op(kind, [x], [y], table, **options)
+    _add(name, f.bytes([x], [y]))
+
+
+for _i, (_scale, _zero) in enumerate(
+    [(0.05, 0), (0.1, -128), (0.02, 127), (0.0039, 13), (0.7, -40), (20.0, 5), (1e-4, 0), (0.25, -1)]
+):
+    _unary(f"logistic_{_i}", "LOGISTIC", (_scale, 1 / 256), (_zero, -128))
+    _unary(f"tanh_{_i}", "TANH", (_scale, 1 / 128), (_zero, 0))
+    _unary(f"quantize_{_i}", "QUANTIZE", (_scale, 0.05), (_zero, 7), "QuantizeOptions")
+    _unary(f"relu_{_i}", "RELU", (_scale, 0.04), (_zero, -128))
+    _unary(f"relu_zero_{_i}", "RELU", (_scale, 0.04), (_zero, 9))
+    _unary(f"leaky_relu_{_i}", "LEAKY_RELU", (_scale, 0.06), (_zero, -30), "LeakyReluOptions", alpha=0.3)
+    _unary(f"relu6_{_i}", "RELU6", (_scale, _scale), (_zero, _zero))
+for _i, (_x, _y) in enumerate([(0.05, 0.05), (0.1, 0.09), (0.02, 0.013), (0.2, 0.3), (0.004, 0.002)]):
+    for _zero in (-128, -3, 127):
+        _unary(
+            f"hard_swish_{_i}_{_zero + 128}", "HARD_SWISH", (_x, _y), (_zero, -_zero - 1), "HardSwishOptions"
+        )
+
+
+def _softmax(name: str, shape: Sequence[int], scale: float, beta: float = 1.0, zero: int = 3) -> None:
+    f = File()
+    x = f.activation(shape, scale, zero)
+    y = f.activation(shape, 1 / 256, -128)
+    f.op("SOFTMAX", [x], [y], "SoftmaxOptions", beta=beta)
+    _add(name, f.bytes([x], [y]))
+
+
+_softmax("softmax_10", (1, 10), 0.13)
+_softmax("softmax_2", (1, 2), 0.05)
+_softmax("softmax_1", (1, 1), 0.05)
+_softmax("softmax_wide", (1, 511), 0.02)
+_softmax("softmax_rows", (7, 12), 0.3)
+_softmax("softmax_image", (1, 3, 4, 5), 0.2)
+_softmax("softmax_flat", (1, 20), 1e-4)
+_softmax("softmax_steep", (1, 20), 8.0)
+_softmax("softmax_saturated_multiplier", (1, 20), 60.0)
+_softmax("softmax_beta", (1, 20), 0.1, beta=0.37)
+_softmax("softmax_beta_large", (1, 20), 0.1, beta=9.0)
+
+# ---- scales for which a factor formed in float32 would round to another output ------------------------
+
+_unary("double_relu", "RELU", (0.05202408879995346, 0.0726490244269371), (-18, -128))
+_unary(
+    "double_leaky_relu",
+    "LEAKY_RELU",
+    (0.030125034973025322, 0.011405562981963158),
+    (0, 0),
+    "LeakyReluOptions",
+    alpha=0.3349219858646393,
+)
+_unary(
+    "double_hard_swish",
+    "HARD_SWISH",
+    (0.012437907978892326, 0.006014304701238871),
+    (-3, -20),
+    "HardSwishOptions",
+)
+_unary("double_quantize", "QUANTIZE", (0.103400819003582, 0.16954007744789124), (0, 0), "QuantizeOptions")
+_mean(
+    "double_mean", (1, 256), (0,), keep=True, scales=(0.05063473433256149, 0.07986291497945786), zeros=(0, 0)
+)
+_unary("single_relu6", "RELU6", (0.050209205597639084,) * 2, (-128, -128))  # 6 / scale is rounded in float32
+_pool(
+    "single_fused_relu6",
+    "MAX_POOL_2D",
+    (1, 16, 16, 1),
+    (1, 1),
+    (1, 1),
+    act=RELU6,
+    zero=-128,
+    scale=0.050209205597639084,
+)
+
+
+def _one_weight(name: str, x: float, w: float, y: float) -> None:
+    f = File()
+    a = f.activation((256, 1), x, 0)
+    b = f.activation((256, 1), y, 0)
+    f.op("FULLY_CONNECTED", [a, f.weights(np.array([[1]]), [w])], [b], "FullyConnectedOptions")
+    _add(name, f.bytes([a], [b]))
+
+
+_one_weight("double_dense", 0.056654930114746094, 0.01560182310640812, 0.0009414534433744848)
+
+# ---- what to feed --------------------------------------------------------------------------------
+
+Feed = Callable[[np.random.Generator, int], NDArray[np.int8]]
+
+
+def walk(rng: np.random.Generator, n: int) -> NDArray[np.int8]:
+    """Neighbours alike, as features are."""
+    return np.clip(np.cumsum(rng.integers(-9, 10, n)), -128, 127).astype(np.int8)
+
+
+_EXTREMES: tuple[Feed, ...] = (
+    lambda rng, n: np.full(n, -128, np.int8),
+    lambda rng, n: np.full(n, 127, np.int8),
+    lambda rng, n: np.where(np.arange(n) % 2, -128, 127).astype(np.int8),
+    lambda rng, n: (np.arange(n) % 256 - 128).astype(np.int8),  # every value, for tables
+    lambda rng, n: rng.choice(np.array([-128, 127], np.int8), n),
+    walk,
+)
+
+
+def inputs(n: int, random: int, seed: int = 0) -> Iterator[NDArray[np.int8]]:
+    """The extremes, then `random` uniformly random inputs of n bytes."""
+    rng = np.random.default_rng(seed)
+    for feed in _EXTREMES:
+        yield feed(rng, n)
+    for _ in range(random):
+        yield rng.integers(-128, 128, n, dtype=np.int8)
