@@ -16,6 +16,7 @@
 #define UARTE_STOPRX       ASC_REG(0x40002004u)
 #define UARTE_STARTTX      ASC_REG(0x40002008u)
 #define UARTE_STOPTX       ASC_REG(0x4000200Cu)
+#define UARTE_FLUSHRX      ASC_REG(0x4000202Cu)
 #define UARTE_EVENTS       0x40002100u /* first of the event registers */
 #define UARTE_EVENTS_END   0x4000215Cu
 #define UARTE_RXDRDY       ASC_REG(0x40002108u)
@@ -52,11 +53,11 @@
 
 /* GPIO: a pin is port * 32 + number; port 1 lies 0x300 after port 0 */
 #define GPIO_PORT(pin)   (0x50000000u + 0x300u * ((pin) >> 5))
-#define GPIO_BIT(pin)    (1u << ((pin)&31u))
+#define GPIO_BIT(pin)    (1u << ((pin) & 31u))
 #define GPIO_OUTSET(pin) ASC_REG(GPIO_PORT(pin) + 0x508u)
 #define GPIO_OUTCLR(pin) ASC_REG(GPIO_PORT(pin) + 0x50Cu)
 #define GPIO_DIRSET(pin) ASC_REG(GPIO_PORT(pin) + 0x518u)
-#define GPIO_CNF(pin)    ASC_REG(GPIO_PORT(pin) + 0x700u + 4u * ((pin)&31u))
+#define GPIO_CNF(pin)    ASC_REG(GPIO_PORT(pin) + 0x700u + 4u * ((pin) & 31u))
 #define GPIO_CNF_PULLUP  0xCu /* input, buffer connected, pull-up */
 
 /* Cortex-M4 */

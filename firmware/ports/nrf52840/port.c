@@ -21,14 +21,34 @@
  * 64 bytes take 0.64 ms at 1 Mbaud, 5.6 ms at 115,200. */
 #define POLLS 1000000u
 
+#define FLUSH_POLLS 64u /* moving a few bytes takes less than a microsecond; an empty FIFO never says so */
+
 static uint8_t tx[ASC_PORT_WRITE]; /* EasyDMA reads RAM only */
+static uint8_t late[8];            /* what came when nothing was armed, to be forgotten; the FIFO holds 6 */
+
+/* Stops the receiver; ENDRX, and with it AMOUNT, comes before RXTO. */
+static void stop_receiver(void)
+{
+    UARTE_RXTO = 0u;
+    UARTE_STOPRX = 1u;
+    (void)asc_poll(&UARTE_RXTO, POLLS);
+}
+
+/* Empties the receiver's FIFO.  Bytes left there would come first in the next buffer, without an RXDRDY
+ * of their own: every cell from then on would be shifted. */
+static void forget_late_bytes(void)
+{
+    UARTE_ENDRX = 0u;
+    UARTE_RXD_PTR = (uint32_t)(uintptr_t)late;
+    UARTE_RXD_MAXCNT = sizeof late;
+    UARTE_FLUSHRX = 1u;
+    (void)asc_poll(&UARTE_ENDRX, FLUSH_POLLS);
+}
 
 void asc_uarte_stop(void)
 {
     if (UARTE_ENABLE == UARTE_ENABLED) {
-        UARTE_RXTO = 0u;
-        UARTE_STOPRX = 1u;
-        (void)asc_poll(&UARTE_RXTO, POLLS);
+        stop_receiver();
         UARTE_TXSTOPPED = 0u;
         UARTE_STOPTX = 1u;
         (void)asc_poll(&UARTE_TXSTOPPED, POLLS);
@@ -94,13 +114,14 @@ uint32_t asc_port_wait(void)
             last = DWT_CYCCNT;
             any = 1u;
         } else if (any != 0u && DWT_CYCCNT - last > IDLE_CYCLES) {
-            UARTE_STOPRX = 1u;
-            (void)asc_poll(&UARTE_RXTO, POLLS); /* ENDRX comes before RXTO, and with it AMOUNT */
             break;
         }
     }
+    stop_receiver();
     asc_barrier(); /* the buffer is the caller's again */
-    return UARTE_RXD_AMOUNT;
+    const uint32_t got = UARTE_RXD_AMOUNT;
+    forget_late_bytes();
+    return got;
 }
 
 void asc_uarte_send(const void *ram, uint32_t n)

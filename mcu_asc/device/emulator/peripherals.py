@@ -314,14 +314,10 @@ class Uarte:
 
     def _stop_rx(self) -> None:
         if self._on and self._armed:
-            self._drain_renode_or_end()
+            self._set(self.RX_AMOUNT, self._amount)
+            self._set(self.ENDRX)
         self._on = self._armed = False
         self._set(self.RXTO)
-
-    def _drain_renode_or_end(self) -> None:
-        self._armed = False
-        self._set(self.RX_AMOUNT, self._amount)
-        self._set(self.ENDRX)
 
     def _flush_rx(self) -> None:
         """The FIFO to the buffer at PTR; no ENDRX when it is empty."""
