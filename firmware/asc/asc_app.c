@@ -73,23 +73,24 @@ static void send_done(asc_app *app)
     send_words(app, ASC_DONE, words, 5);
 }
 
-/* Arms the cell that the transfer needs next and says so; arms a command's cell when it needs none. */
+/* Bytes that the transfer needs next. */
 static uint32_t cell_bytes(const asc_app *app)
 {
     uint32_t left = app->total - app->taken;
     return left < ASC_APP_DATA ? left : ASC_APP_DATA;
 }
 
+/* Arms the cell that the transfer needs next, or a command's. */
 static void arm(asc_app *app)
 {
     uint32_t bytes = app->kind ? cell_bytes(app) : 0;
-    asc_port_arm(app->line, bytes ? ASC_WIRE_LINE(bytes + 4) : ASC_COMMAND_LINE);
+    asc_port_arm(app->line, bytes ? ASC_APP_LINE(bytes) : ASC_COMMAND_LINE);
 }
 
 static void credit(asc_app *app)
 {
     uint32_t bytes = cell_bytes(app);
-    const uint32_t words[3] = {app->index, ASC_WIRE_LINE(bytes + 4) | bytes << 16, app->repeats};
+    const uint32_t words[3] = {app->index, ASC_APP_LINE(bytes) | bytes << 16, app->repeats};
     send_words(app, ASC_CREDIT, words, 3);
 }
 
@@ -216,7 +217,8 @@ static void start_transfer(asc_app *app, uint8_t kind, uint32_t total)
 /* The expected cell came: the next one is armed and asked for before this one is computed on. */
 static void take_cell(asc_app *app, uint32_t bytes)
 {
-    /* after the frame's header and the cell's index; `cell` is declared int16_t, so samples may be read there */
+    /* after the frame's header and the cell's index; `cell` is declared int16_t, so samples may be read there
+     */
     const int16_t *samples = app->cell + (ASC_WIRE_HEADER + 4u) / 2u;
     const uint8_t kind = app->kind;
     const uint32_t offset = app->taken;
@@ -340,7 +342,8 @@ static uint32_t noise(uint32_t *state)
     return *state >> 16;
 }
 
-/* Rows from noise until a window is full, front end timed as ever; without a front end, noise is the input. */
+/* Rows from noise until a window is full, front end timed as ever; without a front end, noise is the input.
+ */
 static void make_input(asc_app *app)
 {
     const asc_project *p = app->project;
@@ -450,18 +453,21 @@ void asc_app_init(asc_app *app, const asc_project *project, const asc_app_memory
     memset(app, 0, sizeof *app);
     app->project = project;
     app->m = *memory;
-    asc_rx_init(&app->rx, (uint8_t *)app->cell, (uint32_t)sizeof app->cell);
     arm(app);
 }
 
-/* The first valid frame of a cell counts; what follows it in the same cell is filler. */
+/* Each cell is decoded by itself, so that a frame that was cut short does not spoil the next one.  The first
+ * valid frame counts; what follows it in the same cell is filler. */
 void asc_app_step(asc_app *app)
 {
-    uint32_t n = asc_port_wait(), at = 0;
+    const uint32_t n = asc_port_wait();
+    uint32_t at = 0;
+    asc_rx rx;
     asc_frame frame;
+    asc_rx_init(&rx, (uint8_t *)app->cell, (uint32_t)sizeof app->cell);
     while (at < n) {
         uint32_t taken;
-        asc_rx_event event = asc_rx_push(&app->rx, app->line + at, n - at, &taken, &frame);
+        asc_rx_event event = asc_rx_push(&rx, app->line + at, n - at, &taken, &frame);
         at += taken;
         if (event == ASC_RX_FRAME) {
             answer(app, &frame);

@@ -1,11 +1,12 @@
 /* The application: answers framed commands on the serial line, one cell at a time.
  *
  * The device is silent until spoken to.  It always has exactly one receive armed: ASC_COMMAND_LINE bytes when
- * idle; in a transfer, after it has armed a cell, it sends CREDIT with the cell's length and the host sends exactly
- * that many bytes (a DATA frame, filled up with 0x00).  A cell that stays partial for ASC_PORT_IDLE_MS goes to the
- * decoder as it is.  A transfer's cell without the expected DATA frame gets the same CREDIT again with `repeats`
- * one higher; after ASC_APP_REPEATS in a row the transfer ends with ERROR.  Any command ends a transfer; STATUS asks
- * for the reply that got lost.  In idle, a cell without a valid frame is not answered: the host asks again.
+ * idle; in a transfer, after it has armed a cell, it sends CREDIT with the cell's length and the host sends
+ * exactly that many bytes (a DATA frame, filled up with 0x00).  A cell that stays partial for
+ * ASC_PORT_IDLE_MS is taken as it is.  A transfer's cell without the expected DATA frame gets the same CREDIT
+ * again with `repeats` one higher; after ASC_APP_REPEATS in a row the transfer ends with ERROR.  Any command
+ * ends a transfer; STATUS asks for the reply that got lost.  In idle, a cell without a valid frame is not
+ * answered: the host asks again.
  *
  * While a DATA cell is computed on, the next one is already on its way. */
 #ifndef ASC_APP_H
@@ -13,11 +14,14 @@
 #include "asc_model.h"
 #include "asc_wire.h"
 
-#define ASC_COMMAND_LINE 64u /* bytes of a command's cell */
-#define ASC_APP_DATA 1000u   /* most bytes of samples or tensor in one cell */
-#define ASC_APP_REPEATS 10u  /* bad cells in a row that end a transfer */
-#define ASC_APP_CHUNK 512u   /* most output bytes in one RESULT, layers * 4 in one LAYERS */
-#define ASC_APP_REPLY 28u    /* most bytes before them */
+#define ASC_COMMAND_LINE 64u   /* bytes of a command's cell */
+#define ASC_APP_DATA     1000u /* most bytes of samples or tensor in one cell */
+/* Bytes of a DATA cell with `bytes` of them: a 0x00, the frame, and room, so that a frame is whole in its
+ * cell also behind a few bytes that an UART's FIFO had left over from the cell before. */
+#define ASC_APP_LINE(bytes) (ASC_WIRE_LINE((bytes) + 4u) + 9u)
+#define ASC_APP_REPEATS     10u  /* bad cells in a row that end a transfer */
+#define ASC_APP_CHUNK       512u /* most output bytes in one RESULT, layers * 4 in one LAYERS */
+#define ASC_APP_REPLY       28u  /* most bytes before them */
 
 /* The memory that depends on the project; the caller's, static. */
 typedef struct {
@@ -33,7 +37,6 @@ typedef struct {
     const asc_project *project;
     asc_app_memory m;
     struct asc_fe_state *fe;
-    asc_rx rx;
 
     /* the transfer; kind is 0 in idle, the other fields then describe the last one */
     uint8_t kind;    /* ASC_CLIP or ASC_TENSOR */
@@ -48,9 +51,10 @@ typedef struct {
     uint32_t layers, layer_start; /* measured by bench: how many, and the counter at the last one's end */
 
     /* what the port works in */
-    uint8_t line[ASC_WIRE_LINE(ASC_APP_DATA + 4u)];
+    uint8_t line[ASC_APP_LINE(ASC_APP_DATA)];
     uint8_t tx[ASC_WIRE_LINE(ASC_APP_CHUNK + ASC_APP_REPLY)];
-    int16_t cell[(ASC_APP_DATA + 4u + ASC_WIRE_OVERHEAD + 1u) / 2u]; /* decoded; samples lie on even offsets */
+    int16_t
+        cell[(ASC_APP_DATA + 4u + ASC_WIRE_OVERHEAD + 1u) / 2u]; /* decoded; samples lie on even offsets */
 } asc_app;
 
 /* Sets the state and arms the first cell.  Call asc_port_init first. */

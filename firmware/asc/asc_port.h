@@ -1,12 +1,13 @@
 /* What a port gives the application: one serial line, one counter, one LED.  No interrupts are asked for.
  *
- * One implementation lies in each firmware/ports directory; the application calls nothing else of the machine. */
+ * One implementation lies in each firmware/ports directory; the application calls nothing else of the
+ * machine. */
 #ifndef ASC_PORT_H
 #define ASC_PORT_H
 #include <stdint.h>
 
 #define ASC_PORT_IDLE_MS 50u /* a partial cell older than this is given back as it is */
-#define ASC_PORT_WRITE 64u   /* most bytes of one transfer on the line */
+#define ASC_PORT_WRITE   64u /* most bytes of one transfer on the line */
 
 /* Brings up clocks, the line, the counter and the LED.  Called once, before anything else. */
 void asc_port_init(void);
@@ -16,11 +17,12 @@ void asc_port_init(void);
 void asc_port_arm(void *buf, uint32_t n);
 
 /* Waits for the armed transfer: until all its bytes came, or bytes came and then none for ASC_PORT_IDLE_MS:
- * then it stops the transfer.  Waits for the first byte without limit.  Returns how many bytes lie in `buf`. */
+ * then it stops the transfer.  Waits for the first byte without limit.  Returns how many bytes lie in `buf`.
+ */
 uint32_t asc_port_wait(void);
 
-/* Sends `n` bytes, in transfers of at most ASC_PORT_WRITE, and returns when `buf` may be reused.  `buf` may lie
- * in flash: a port that needs RAM copies.  May be called while a receive is armed. */
+/* Sends `n` bytes, in transfers of at most ASC_PORT_WRITE, and returns when `buf` may be reused.  `buf` may
+ * lie in flash: a port that needs RAM copies.  May be called while a receive is armed. */
 void asc_port_write(const void *buf, uint32_t n);
 
 /* A free-running counter of CPU cycles, modulo 2^32 (host port: nanoseconds of a monotonic clock). */

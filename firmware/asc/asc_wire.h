@@ -1,16 +1,16 @@
 /* The frames on the serial line: encoder, stream decoder, CRC.  Python's twin is mcu_asc/device/frames.py.
  *
  * A frame on the line is COBS(type u8, version u8, seq u16, length u16, payload, crc32 u32) and one 0x00; all
- * little endian; the CRC (zlib's CRC-32) covers everything before it.  Runs of 0x00 are idle filler, so after any
- * damage the decoder is in step again at the next 0x00.
+ * little endian; the CRC (zlib's CRC-32) covers everything before it.  Runs of 0x00 are idle filler, so after
+ * any damage the decoder is in step again at the next 0x00.
  *
  * Who may send what, and when, is told in asc_app.h. */
 #ifndef ASC_WIRE_H
 #define ASC_WIRE_H
 #include <stdint.h>
 
-#define ASC_WIRE_VERSION 1u
-#define ASC_WIRE_HEADER 6u    /* bytes before the payload */
+#define ASC_WIRE_VERSION  1u
+#define ASC_WIRE_HEADER   6u  /* bytes before the payload */
 #define ASC_WIRE_OVERHEAD 10u /* header and CRC */
 /* Most bytes on the line of a frame with `payload` bytes, its closing 0x00 included. */
 #define ASC_WIRE_LINE(payload) ((payload) + ASC_WIRE_OVERHEAD + ((payload) + ASC_WIRE_OVERHEAD) / 254u + 2u)
@@ -44,13 +44,13 @@ enum { ASC_CLIP_FEATURES = 1 };
 
 /* ERROR's codes. */
 enum {
-    ASC_ERROR_TYPE = 1,     /* no such command */
-    ASC_ERROR_PAYLOAD = 2,  /* its payload has the wrong length or values */
-    ASC_ERROR_VERSION = 3,  /* another protocol version */
-    ASC_ERROR_NO_FE = 4,    /* a clip for a model without front end */
-    ASC_ERROR_ABORTED = 5,  /* too many bad cells in a row */
-    ASC_ERROR_NOTHING = 6,  /* STATUS, but nothing was asked before */
-    ASC_ERROR_PROJECT = 7,  /* the firmware was built with wrong sizes */
+    ASC_ERROR_TYPE = 1,    /* no such command */
+    ASC_ERROR_PAYLOAD = 2, /* its payload has the wrong length or values */
+    ASC_ERROR_VERSION = 3, /* another protocol version */
+    ASC_ERROR_NO_FE = 4,   /* a clip for a model without front end */
+    ASC_ERROR_ABORTED = 5, /* too many bad cells in a row */
+    ASC_ERROR_NOTHING = 6, /* STATUS, but nothing was asked before */
+    ASC_ERROR_PROJECT = 7, /* the firmware was built with wrong sizes */
 };
 
 /* CRC-32 of `n` bytes going on from `crc`, as zlib's crc32(): start with 0. */

@@ -100,9 +100,12 @@ def decode(stuffed: bytes) -> Frame | None:
     return Frame(kind, seq, payload, version)
 
 
-def cell(frame: Frame, line_bytes: int) -> bytes:
-    """The frame filled up with 0x00 to the length that the device has armed."""
-    line = encode(frame)
+def cell(frame: Frame, line_bytes: int = COMMAND_LINE) -> bytes:
+    """The frame in a cell of exactly as many bytes as the device has armed, filled up with 0x00.
+
+    The first byte is 0x00 too: it ends what the decoder may have taken noise for.
+    """
+    line = b"\0" + encode(frame)
     if len(line) > line_bytes:
         raise ValueError(f"frame of {len(line)} bytes in a cell of {line_bytes}")
     return line + bytes(line_bytes - len(line))

@@ -29,6 +29,7 @@ _CLIP_ATTEMPTS = 4  # once and three times again
 _HELLO_ATTEMPTS = 20
 _REPLY_S = 0.5  # what a device may take for an answer that needs no inference
 _SILENCE_S = 8.0  # and how long it is asked again until it counts as gone
+_STILL_S = 0.1  # twice the time after which a device takes a partial cell as it is
 _AGAIN = "check the cable and the baud rate, then run again"
 _LOST = (5, 6)  # asc_wire.h: ASC_ERROR_ABORTED and _NOTHING, the errors that asking again may mend
 
@@ -128,7 +129,7 @@ class Session:
         seq = self._next_seq()
         for attempt in range(_HELLO_ATTEMPTS):
             self._again("hello", attempt)
-            self._line.write(frames.cell(Frame(Type.HELLO, seq), frames.COMMAND_LINE))
+            self._line.write(frames.cell(Frame(Type.HELLO, seq)))
             until = time.monotonic() + _REPLY_S
             while (frame := self._receive(until)) is not None:
                 if frame.seq == seq and frame.type == Type.ERROR:
@@ -217,11 +218,11 @@ class Session:
     def _transfer(self, kind: Type, head: bytes, data: bytes) -> _Reply:
         """Command, cells by credit, until DONE; raises _LostError when something is missing then."""
         seq = self._next_seq()
-        command = frames.cell(Frame(kind, seq, head), frames.COMMAND_LINE)
-        status = frames.cell(Frame(Type.STATUS, seq), frames.COMMAND_LINE)
+        command = frames.cell(Frame(kind, seq, head))
+        status = frames.cell(Frame(Type.STATUS, seq))
         reply = _Reply()
         credited = False
-        granted: tuple[int, int] | None = None  # the credit that was acted on last
+        granted = b""  # the credit that was acted on last
         patience = _Patience()
         self._line.write(command)
         while True:
@@ -231,24 +232,26 @@ class Session:
                 self.retries_by_reason["silence"] += 1
                 if patience.asked_again():
                     raise _LostError("no answer in the middle of a transfer")
-                granted = None
+                granted = b""
                 self._line.write(status if credited else command)
                 continue
             if frame.seq != seq:
                 continue
             patience.heard(self._window_s if frame.type == Type.BUSY else _REPLY_S)
             if frame.type == Type.CREDIT:
-                index, line_bytes, data_bytes, repeats = _CREDIT.unpack(frame.payload)
                 credited = True
-                if granted == (index, repeats):
+                if frame.payload == granted:
                     continue  # heard twice; its cell is on the way
-                granted = index, repeats
+                granted = frame.payload
+                index, line_bytes, data_bytes, repeats = _CREDIT.unpack(granted)
                 if repeats:
                     self.retries_by_reason["damaged cell"] += 1
+                    if self._hears_more(seq, granted):
+                        continue
                 start = index * self.info.cell_bytes
                 payload = struct.pack("<I", index) + data[start : start + data_bytes]
                 self._line.write(frames.cell(Frame(Type.DATA, seq, payload), line_bytes))
-                patience.until += 2 * self._line.seconds(line_bytes)
+                patience.heard(_REPLY_S + 2 * self._line.seconds(line_bytes))
             elif frame.type == Type.DONE:
                 count, crc, reply.windows, reply.row_count, _ = _DONE.unpack(frame.payload)
                 self._check(reply, kind, head, count == len(data) and crc == zlib.crc32(data))
@@ -269,7 +272,7 @@ class Session:
     def _bench(self) -> Bench:
         seq = self._next_seq()
         layers: dict[int, int] = {}
-        self._line.write(frames.cell(Frame(Type.BENCH, seq), frames.COMMAND_LINE))
+        self._line.write(frames.cell(Frame(Type.BENCH, seq)))
         until = time.monotonic() + _REPLY_S
         while (frame := self._receive(until)) is not None:
             if frame.seq != seq:
@@ -299,7 +302,17 @@ class Session:
         """Before a repeat: when the line is still, the device gives up what it holds in part."""
         if attempt:
             self.retries_by_reason[f"{what} again"] += 1
-            time.sleep(0.1)
+            time.sleep(_STILL_S)
+
+    def _hears_more(self, seq: int, granted: bytes) -> bool:
+        """Wait until the line has been still, so that the device gives up what is left over from a bad cell.
+
+        True when it has granted another cell, or ended the transfer, meanwhile.
+        """
+        until = time.monotonic() + 10 * _STILL_S
+        while time.monotonic() < until and (data := self._line.read(_STILL_S)):
+            self._ready += self._decoder.push(data)
+        return any(f.seq == seq and f.payload != granted for f in self._ready)
 
     def _receive(self, until: float) -> Frame | None:
         """The next valid frame; None when none came in time."""

@@ -1,7 +1,7 @@
 /* The port for a PC: the line is a TCP server on 127.0.0.1, as the emulator's is.
  *
- * Prints "listening socket://127.0.0.1:PORT" and serves one client after the other; ends when stdin closes, so
- * that it never outlives the program that started it. */
+ * Prints "listening socket://127.0.0.1:PORT" and serves one client after the other; ends when stdin closes,
+ * so that it never outlives the program that started it. */
 #define _POSIX_C_SOURCE 200809L
 #include "asc_port.h"
 
@@ -55,7 +55,8 @@ static void end_with_parent(short events)
     }
 }
 
-/* Waits until the client can do what `events` says, or `milliseconds` (-1: no limit) pass: 0.  Lets a new client in. */
+/* Waits until the client can do what `events` says, or `milliseconds` (-1: no limit) pass: 0.  Lets a new
+ * client in. */
 static int ready(short events, int milliseconds)
 {
     for (;;) {
