@@ -223,6 +223,23 @@ def test_wfi_and_wfe_are_waits(probes: dict[str, Path]) -> None:
         assert emulator.fault(0.5) is None
 
 
+def test_ends_when_asked_and_reports(probes: dict[str, Path]) -> None:
+    command = [sys.executable, "-m", "mcu_asc.device.emulator", str(probes["echo"]), "--board", "nano33"]
+    command += ["--cycles", "--report"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        url = process.stdout.readline().split()[1]
+        with serial.serial_for_url(url, timeout=5) as line:
+            line.write(noise(CELL))
+            assert line.read(CELL) == noise(CELL)
+        process.terminate()
+        report = process.stderr.read()
+    assert process.returncode == 0
+    assert re.search(r"^ +[\d,]+ asc_port_wait$", report, re.MULTILINE)
+    assert "not modelled" not in report  # the port uses nothing that the emulator does not know
+
+
 def test_ram_is_exactly_the_boards(probes: dict[str, Path]) -> None:
     small = dataclasses.replace(BOARD, ram_bytes=128 << 10)
     with launch(probes["fault"], small) as emulator, open_line(emulator) as line:

@@ -18,7 +18,6 @@
 #define UARTE_STOPTX       ASC_REG(0x4000200Cu)
 #define UARTE_FLUSHRX      ASC_REG(0x4000202Cu)
 #define UARTE_EVENTS       0x40002100u /* first of the event registers */
-#define UARTE_EVENTS_END   0x4000215Cu
 #define UARTE_RXDRDY       ASC_REG(0x40002108u)
 #define UARTE_ENDRX        ASC_REG(0x40002110u)
 #define UARTE_ENDTX        ASC_REG(0x40002120u)

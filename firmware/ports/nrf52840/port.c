@@ -26,6 +26,9 @@
 static uint8_t tx[ASC_PORT_WRITE]; /* EasyDMA reads RAM only */
 static uint8_t late[8];            /* what came when nothing was armed, to be forgotten; the FIFO holds 6 */
 
+/* CTS NCTS RXDRDY ENDRX TXDRDY ENDTX ERROR RXTO RXSTARTED TXSTARTED TXSTOPPED, as words from the first. */
+static const uint8_t uarte_events[] = {0, 1, 2, 4, 7, 8, 9, 17, 19, 20, 22};
+
 /* Stops the receiver; ENDRX, and with it AMOUNT, comes before RXTO. */
 static void stop_receiver(void)
 {
@@ -56,8 +59,8 @@ void asc_uarte_stop(void)
     UARTE_ENABLE = 0u;
     UARTE_INTENCLR = 0xFFFFFFFFu;
     UARTE_SHORTS = 0u;
-    for (uint32_t at = UARTE_EVENTS; at < UARTE_EVENTS_END; at += 4u) {
-        ASC_REG(at) = 0u;
+    for (uint32_t i = 0u; i < sizeof uarte_events; ++i) {
+        ASC_REG(UARTE_EVENTS + 4u * uarte_events[i]) = 0u;
     }
     UARTE_ERRORSRC = UARTE_ERRORSRC; /* bits are cleared by writing them */
 }

@@ -3,7 +3,8 @@
     python -m mcu_asc.device.emulator FIRMWARE.elf --board nano33 [--cycles] [--quirks renode]
                                       [--port N] [--pty]
 
-Prints one line, `listening URL`, on stdout.  A fault is one line on stderr and exit code 1.
+Prints one line, `listening URL`, on stdout.  A fault is one line on stderr and exit code 1; SIGINT and
+SIGTERM end it with 0.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -48,7 +50,9 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0, help="TCP port; 0 takes a free one")
     parser.add_argument("--pty", action="store_true", help="a pseudo-terminal in place of TCP")
     parser.add_argument("--attached", action="store_true", help="end when stdin closes")
-    parser.add_argument("--profile", action="store_true", help="with --cycles: cycles by function at the end")
+    parser.add_argument(
+        "--report", action="store_true", help="at the end: cycles by function, registers not modelled"
+    )
     try:
         args = parser.parse_args()
     except AscError as e:  # of load_board
@@ -67,15 +71,17 @@ def main() -> int:
         print(f"cannot listen: {e.strerror} (choose another --port)", file=sys.stderr)
         return 5
     print(f"listening {line.url}", flush=True)
-    try:
-        fault = machine.run()
-    except KeyboardInterrupt:
-        return 130
-    print(fault, file=sys.stderr, flush=True)
-    if args.profile:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: machine.stop())
+    fault = machine.run()
+    if fault:
+        print(fault, file=sys.stderr, flush=True)
+    if args.report:
         for name, cycles in machine.profile().items():
-            print(f"{cycles:>12} {name}", file=sys.stderr)
-    return 1
+            print(f"{cycles:>14,} {name}", file=sys.stderr)
+        for text in machine.unmodelled():
+            print(f"not modelled: {text}", file=sys.stderr)
+    return 1 if fault else 0
 
 
 if __name__ == "__main__":

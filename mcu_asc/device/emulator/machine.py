@@ -124,7 +124,7 @@ class Machine:
 
         self._why = ""  # the fault, once there is one
         self._address: int | None = None
-        self._reset = False
+        self._reset = self._ended = False
         self._add_hooks()
 
     def _load_segment(self, address: int, data: bytes) -> None:
@@ -219,27 +219,31 @@ class Machine:
         self._uc.reg_write(reg.UC_ARM_REG_SP, int.from_bytes(table[:4], "little"))
         return int.from_bytes(table[4:], "little")
 
-    def run(self, instructions: int = 0) -> str:
-        """Executes until a fault and returns it in one line; "" after `instructions`, 0 being no limit."""
+    def stop(self) -> None:
+        """Makes `run` return soon; may be called from a signal handler."""
+        self._ended = True
+        self._uc.emu_stop()
+
+    def run(self) -> str:
+        """Executes until a fault and returns it in one line; "" after `stop`."""
         pc = self._boot()
-        while True:
+        while not self._ended:
             error = ""
             try:
-                self._uc.emu_start(pc | 1, 0, count=instructions)
+                self._uc.emu_start(pc | 1, 0)
             except uc.UcError as e:
                 error = str(e)
             pc = self._uc.reg_read(reg.UC_ARM_REG_PC)
             if self._reset:
                 self._reset, self._why = False, ""
                 pc = self._boot()
-            elif self._waits(pc):
+            elif self._address is None and self._waits(pc):
                 self._why = ""
                 self._line.wait(0.01)  # no interrupt is enabled: it sleeps, as on silicon
                 self.clock.idle(0.01)
             elif self._why or error:
                 return self._fault(pc, self._why or self._undefined(pc) or error)
-            elif instructions:
-                return ""
+        return ""
 
     def _waits(self, pc: int) -> bool:
         """The instruction that stopped us is WFI or WFE."""
