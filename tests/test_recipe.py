@@ -90,3 +90,14 @@ def test_reading_a_recipe_does_not_import_tensorflow() -> None:
     code = "import sys, mcu_asc.learn, mcu_asc.learn.recipe, mcu_asc.learn.evaluation as e;"
     code += "import mcu_asc.learn.students; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_without_tensorflow_the_command_that_installs_it_is_named(tmp_path: Path) -> None:
+    """As where only the core is installed: the import fails, before any audio is read."""
+    recipe = write(tmp_path, GOOD.replace("esc10", "scenes"))
+    code = "import sys; sys.modules['tensorflow'] = None\n"
+    code += "from pathlib import Path; from mcu_asc import learn, errors\n"
+    code += f"try: learn.train(Path({str(recipe)!r}), None, Path({str(tmp_path / 'run')!r}))\n"
+    code += "except errors.ToolMissing as e: sys.exit(e.hint != \"pip install 'mcu-asc[train]'\")\n"
+    code += "sys.exit(2)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

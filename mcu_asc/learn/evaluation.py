@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,8 +132,3 @@ def tflite_scores(
     alive = tuple(count_alive(found[c.id].level_q9, rows, rule) for c in clips)
     truth = np.array([card.labels.index(c.label) for c in clips])
     return scores(logits, alive, truth, rows, rule), card
-
-
-def standard_error(accuracy: float, clips: int) -> float:
-    """Of an accuracy over that many independent clips."""
-    return math.sqrt(accuracy * (1 - accuracy) / clips)

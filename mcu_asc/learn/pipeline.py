@@ -66,9 +66,9 @@ def train(
     test = test_set(test_clips, floored, labels, front_end, recipe.decision)
     calibration = _calibration([floored[c.id] for c in train_clips], recipe)
     if not run.config.exists():
-        _describe(run, Path(recipe_path), recipe, ds, front_end, labels, train_clips, test_clips)
         with run.calibration.open("wb") as file:
             np.savez_compressed(file, log2_q9=calibration)
+        _describe(run, Path(recipe_path), recipe, ds, front_end, labels, train_clips, test_clips)
     _stages(run, recipe, data, test, real_input(calibration, front_end), progress)
     progress("convert", 0, 1, "")
     export(run.path)
@@ -83,7 +83,7 @@ def _claim(run: RunDir, recipe: Recipe, resume: bool) -> None:
             raise UsageError(f"{run.path} holds a run already", "go on with --resume, or give another --out")
         if as_dict(rundir.read_config(run).recipe) != as_dict(recipe):
             raise UsageError(f"{run.path} was made from another recipe", "choose another --out")
-    elif run.path.exists() and any(run.path.iterdir()):
+    elif run.path.exists() and any(p.name not in rundir.BEFORE_CONFIG for p in run.path.iterdir()):
         raise UsageError(f"{run.path} is not empty and holds no run", "choose another --out")
     run.path.mkdir(parents=True, exist_ok=True)
 

@@ -26,7 +26,10 @@ from mcu_asc.learn.keras import Keras
 from mcu_asc.learn.recipe import Recipe, parse
 from mcu_asc.nouns import FrontEndConfig
 
-STAGES = ("float", "prune", "qat")
+# What a run that was killed before its config.json may have left.
+BEFORE_CONFIG = tuple(
+    n + end for n in ("recipe.toml", "split.json", "calibration.npz") for end in ("", ".new")
+)
 COLUMNS = (
     "stage", "epoch", "lr", "loss", "sparsity", "clip_accuracy", "window_accuracy", "log_loss",
 )  # fmt: skip
