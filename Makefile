@@ -11,7 +11,7 @@ C_SRC   = $(wildcard firmware/CMakeLists.txt firmware/native/* firmware/asc/*.[c
 .PHONY: demo test check pytest format clean
 demo: $(VENV)/.core
 	$(BIN)/mcu-asc build --student scenes --board nano33 --out $(DEMO)
-	$(BIN)/mcu-asc score $(DEMO) --on emulator --data scenes --folds 4 --limit 20
+	$(BIN)/mcu-asc score $(DEMO) --on emulator --data scenes --folds 4 --limit 100
 	$(BIN)/mcu-asc bench $(DEMO) --on emulator
 
 test: check pytest

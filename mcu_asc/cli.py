@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json as jsonlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -49,7 +50,11 @@ def _print_json(value: Any) -> None:
 
 @contextmanager
 def _progress(total: int | None, text: str) -> Iterator[Callable[..., None]]:
-    """A bar on stderr; yields update(done, text)."""
+    """A bar on stderr, or a line every 15 s where it is no terminal; yields update(done, note, total, text)."""
+    console = _err()
+    if not console.is_terminal:
+        yield _lines(total, text)
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -59,13 +64,26 @@ def _progress(total: int | None, text: str) -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=_err(), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(text, total=total, note="")
 
         def update(done: int, note: str = "", total: int | None = None, text: str | None = None) -> None:
             bar.update(task, completed=done, note=note, total=total, description=text)
 
         yield update
+
+
+def _lines(total: int | None, text: str) -> Callable[..., None]:
+    whole, name, last = total, text, time.monotonic()
+
+    def update(done: int, note: str = "", total: int | None = None, text: str | None = None) -> None:
+        nonlocal whole, last
+        whole = total or whole
+        if time.monotonic() - last > 15:
+            last = time.monotonic()
+            click.echo(f"{text or name}: {done}{f' of {whole}' if whole else ''} {note}".rstrip(), err=True)
+
+    return update
 
 
 def _shipped() -> dict[str, Path]:
