@@ -174,6 +174,27 @@ def test_directories_that_are_not_ours_are_refused(run: Path, recipe: Path, tmp_
     other.write_text(RECIPE.replace('"bus"', '"beach"'))
     with pytest.raises(UsageError, match="no label 'beach'"):
         learn.train(other, None, tmp_path / "new")
+    other.write_text(RECIPE.replace("[4]", "[7]"))
+    with pytest.raises(UsageError, match="has no fold 7"):
+        learn.train(other, None, tmp_path / "new")
+
+
+def test_a_class_that_no_fold_teaches_is_refused(recipe: Path, tmp_path: Path) -> None:
+    audio = np.zeros(16_000, np.int16)
+    import soundfile
+
+    for label, names in (("hum", "abcdefghijklmnop"), ("buzz", "a")):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for name in names:
+            soundfile.write(tmp_path / "data" / label / f"{name}.wav", audio, 16_000)
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        RECIPE.replace('"scenes"', '"folders"')
+        .replace('labels = ["park", "bus"]', "")
+        .replace("[1]", "[1, 2, 3]")
+    )
+    with pytest.raises(UsageError, match="have no clip of 'buzz'"):
+        learn.train(path, tmp_path / "data", tmp_path / "run")
 
 
 def test_without_qat_the_file_is_calibrated_on_training_windows(run: Path, tmp_path: Path) -> None:

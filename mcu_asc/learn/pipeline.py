@@ -57,6 +57,12 @@ def train(
         tuple(c for c in select(ds, ",".join(map(str, folds))) if c.label in labels)
         for folds in (recipe.data.train_folds, recipe.data.test_folds)
     )
+    for clips, folds in ((train_clips, recipe.data.train_folds), (test_clips, recipe.data.test_folds)):
+        if absent := set(labels) - {c.label for c in clips}:
+            raise UsageError(
+                f"{recipe_path}: data: folds {', '.join(map(str, folds))} have no clip of '{min(absent)}'",
+                "choose other folds, or name the labels to learn",
+            )
     keras.one_thread()
     keras.optimisation()  # missing packages show now, not after an hour
 
