@@ -8,17 +8,14 @@ BIN     = $(VENV)/bin
 DEMO   ?= demo/nano33
 C_SRC   = $(wildcard firmware/CMakeLists.txt firmware/native/* firmware/asc/*.[ch])
 
-.PHONY: demo test check pytest format clean
+.PHONY: demo test format clean
 demo: $(VENV)/.core
 	$(BIN)/mcu-asc build --student scenes --board nano33 --out $(DEMO)
 	$(BIN)/mcu-asc score $(DEMO) --on emulator --data scenes --folds 4 --limit 100
 	$(BIN)/mcu-asc bench $(DEMO) --on emulator
 
-test: check pytest
-check: $(VENV)/.dev
+test: $(VENV)/.dev
 	VENV=$(VENV) tools/check
-pytest: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 12
 
 # A change of the C or of the packaging rebuilds the extension.
 $(VENV)/.core: pyproject.toml tools/setup $(C_SRC)

@@ -50,7 +50,10 @@ def _print_json(value: Any) -> None:
 
 @contextmanager
 def _progress(total: int | None, text: str) -> Iterator[Callable[..., None]]:
-    """A bar on stderr, or a line every 15 s where it is no terminal; yields update(done, note, total, text)."""
+    """A bar on stderr, or a line every 15 s where it is no terminal.
+
+    Yields update(done, note, total, text).
+    """
     console = _err()
     if not console.is_terminal:
         yield _lines(total, text)
