@@ -21,6 +21,8 @@ _GOAL = {"board": "all", "host": "host"}
 _APT = "sudo apt-get install "
 _OVERFLOW = re.compile(r"region [`'](\w+)' overflowed by (\d+) bytes")
 
+_REGIONS = {"FLASH": "flash"}
+
 
 def compile_project(directory: Path, target: Target) -> Image:
     """Build what is missing or out of date and return it: the board's firmware.elf or this machine's program.
@@ -54,7 +56,10 @@ def _host_cc() -> str:
 
 
 def _failure(output: str, what: str, directory: Path) -> AscError:
-    missing = [f"{int(count):,} bytes of {region}" for region, count in _OVERFLOW.findall(output)]
+    missing = [
+        f"{int(count):,} bytes of {_REGIONS.get(region, region)}"
+        for region, count in _OVERFLOW.findall(output)
+    ]
     if missing:
         return OverBudget(f"{what} does not fit: {' and '.join(missing)} missing", "see mcu-asc check")
     lines = [line.strip() for line in output.splitlines() if line.strip()] or ["no output"]
