@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mcu_asc.compiler.budget import over_budget
+from mcu_asc import compiler, paths
+from mcu_asc.compiler.budget import over_budget, views
 from mcu_asc.config import load_budget
 from mcu_asc.errors import UsageError
 from mcu_asc.nouns import CountView
@@ -96,3 +97,21 @@ def test_the_worst_count_decides(budget: str, views: list[CountView], says: list
     assert len(reasons) == len(says)
     for reason, word in zip(reasons, says, strict=True):
         assert word in reason
+
+
+def test_every_counting_rule_on_the_shipped_student() -> None:
+    """Keras: trainable weights and half of TensorFlow 2.21's profiled operations, run once; the rest by hand."""
+    graph = compiler.read(paths.students_dir() / "esc10" / "student.tflite").graph
+    by_rule = {v.rule: v for v in views(graph, compiler.counts(graph))}
+    assert (by_rule["exact"].params, by_rule["exact"].macs) == (125_890, 12_963_344)
+    assert (by_rule["NeSsi Keras"].params, by_rule["NeSsi Keras"].macs) == (126_170, 12_985_845)
+    assert by_rule["NeSsi tflite"].macs == 12_963_344 + 13 * 16 * 32 * 4 + 7 * 8 * 56 * 4 + 7 * 8 * 104
+    assert by_rule["NeSsi PyTorch"].macs == 12_963_344 + 10 + 2 * (16 + 32 + 56 + 72 + 104)
+
+
+def test_dcase2022_baseline_counts(models_dir: Path) -> None:
+    """A network of the challenge's baseline shape: its official 29.23 MMAC count pooling, as NeSsi does."""
+    graph = compiler.read(models_dir / "asc_c.tflite").graph
+    by_rule = {v.rule: v for v in views(graph, compiler.counts(graph))}
+    assert by_rule["exact"].macs == 29_203_560
+    assert by_rule["NeSsi tflite"].macs == 29_203_560 + 32_000 + 2_560
