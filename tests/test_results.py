@@ -100,7 +100,7 @@ def test_the_worst_count_decides(budget: str, views: list[CountView], says: list
 
 
 def test_every_counting_rule_on_the_shipped_student() -> None:
-    """Keras: trainable weights and half of TensorFlow 2.21's profiled operations, run once; the rest by hand."""
+    """Keras: as TensorFlow 2.21's profiler counts, run once; the rest by hand."""
     graph = compiler.read(paths.students_dir() / "esc10" / "student.tflite").graph
     by_rule = {v.rule: v for v in views(graph, compiler.counts(graph))}
     assert (by_rule["exact"].params, by_rule["exact"].macs) == (125_890, 12_963_344)
