@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -390,6 +392,35 @@ def test_a_program_that_dies(project: Path) -> None:
         with pytest.raises(DeviceError, match="was cut"):
             for _ in range(1_000):
                 session.classify(noise(16_000))
+
+
+def test_a_terminal_device(project: Path) -> None:
+    """A pty in a cable's place: what pyserial does with /dev/ttyACM0, lock and baud rate included."""
+    pty = pytest.importorskip("pty")
+    near, far = pty.openpty()
+    name = os.ttyname(far)
+    stop = threading.Event()
+    with serve(compile_project(project, "host").elf) as (url, _), Raw(url).socket as device:
+
+        def carry() -> None:
+            while not stop.is_set():
+                for ready in select.select([near, device], [], [], 0.05)[0]:
+                    if ready is device:
+                        os.write(near, device.recv(4096))
+                    else:
+                        device.sendall(os.read(near, 4096))
+
+        thread = threading.Thread(target=carry, daemon=True)
+        thread.start()
+        with Session(name, hop_rows=HOP_ROWS) as session:
+            check(session.classify(noise(16_000)), noise(16_000))
+            with pytest.raises(DeviceError, match=f"cannot open {name}") as e:
+                Session(name)
+            assert "close the program that holds it" in e.value.hint
+        stop.set()
+        thread.join()
+    os.close(near)
+    os.close(far)
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
