@@ -66,6 +66,7 @@ def read(source: Path | bytes) -> Model:
         AttributeError,
         LookupError,
         MemoryError,
+        RecursionError,
         TypeError,
         ValueError,
     ) as error:
