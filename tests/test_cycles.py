@@ -6,9 +6,11 @@ import subprocess
 
 import numpy as np
 import pytest
+from capstone import arm
 
 from mcu_asc import toolchain
-from mcu_asc.device.emulator.cycles import Counter, Price, price
+from mcu_asc.device.emulator.cycles import Counter, Price, disassembler, price
+from mcu_asc.device.emulator.waits import flash_reads
 
 # Assembly of one block; its cycles when it falls through; what a taken conditional branch adds.
 SNIPPETS = {
@@ -69,14 +71,33 @@ SNIPPETS = {
 }
 
 
+# Assembly of one block; words that it reads from flash, r0 = 0x1000 and r1 = 0x20000000 being known.
+FLASH_READS = {
+    "literal": ("ldr r5, [pc, #8]", 1),
+    "from flash": ("ldr r5, [r0, #4]; ldrb r6, [r0, #8]", 2),
+    "from ram": ("ldr r5, [r1, #4]", 0),
+    "from nowhere": ("ldr r5, [r2]", 0),
+    "pair": ("ldrd r5, r6, [r0]", 2),
+    "many": ("ldmia r0!, {r5, r6, r7}; ldmia r1!, {r5, r6}; vldmia r0, {s0-s3}", 7),
+    "stack": ("push {r5}; pop {r5}", 0),
+    "moved": ("mov r5, r0; adds r5, #4; add.w r6, r5, r9, lsl #2; ldr r7, [r6]", 1),
+    "indexed": ("ldr r5, [r0, r9]; ldr r6, [r1, r9]", 1),
+    "back to nowhere": ("mul r0, r0, r1; ldr r5, [r0]", 0),
+    "stepping": ("ldr r5, [r0], #4; str r5, [r1], #4; ldr r5, [r0]; ldr r5, [r1]", 2),
+    "pointer in memory": ("ldr r5, [r1]; ldr r6, [r5]", 1),  # the word there is 0x2000
+    "stores": ("str r5, [r0]; strd r5, r6, [r0]; stmia r0, {r5, r6}", 0),
+}
+
+
 @pytest.fixture(scope="module")
 def assemble(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """All snippets assembled at once, each in a section of its own."""
     root = tmp_path_factory.mktemp("snippets")
-    names = list(SNIPPETS)
+    sources = {k: v[0] for k, v in SNIPPETS.items()} | {f"reads {k}": v[0] for k, v in FLASH_READS.items()}
+    names = list(sources)
     text = [".syntax unified", ".thumb"]
     for n, name in enumerate(names):
-        text += [f'.section .s{n},"ax",%progbits', *SNIPPETS[name][0].split("; ")]
+        text += [f'.section .s{n},"ax",%progbits', *sources[name].split("; ")]
     (root / "all.s").write_text("\n".join(text) + "\n")
     prefix = toolchain.arm_gcc()
     flags = ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
@@ -94,6 +115,13 @@ def test_price(name: str, assemble: dict[str, bytes]) -> None:
     got = price(assemble[name], 0x10000)
     assert got.instructions == source.count(";") + 1
     assert (got.cycles, got.taken) == (cycles, taken)
+
+
+@pytest.mark.parametrize("name", FLASH_READS)
+def test_flash_reads(name: str, assemble: dict[str, bytes]) -> None:
+    block = disassembler().disasm(assemble[f"reads {name}"], 0x10000)
+    registers = {arm.ARM_REG_R0: 0x1000, arm.ARM_REG_R1: 0x20000000, arm.ARM_REG_SP: 0x20001000}
+    assert flash_reads(block, registers, lambda address: 0x2000, 1 << 20) == FLASH_READS[name][1]
 
 
 def test_counter_adds_up_blocks_and_jumps() -> None:

@@ -281,6 +281,15 @@ def test_counted_loops_are_exact(probes: dict[str, Path]) -> None:
         assert 4 * 1000 - 2 <= short <= 4 * 1000 + 20
 
 
+@pytest.mark.parametrize("waits", [0, 3])
+def test_flash_wait_states(probes: dict[str, Path], waits: int) -> None:
+    board = dataclasses.replace(BOARD, flash_wait_states=waits)
+    with launch(probes["measure"], board, cycles=True) as emulator, open_line(emulator) as line:
+        flash, ram = ask(line, b"f", 2)
+        assert ram == pytest.approx(200_000 * 6, rel=0.03)  # its block runs from flash, its data does not
+        assert flash - ram == pytest.approx(200_000 * waits, rel=0.06, abs=5)
+
+
 def test_the_fault_report_goes_out_on_the_line(probes: dict[str, Path]) -> None:
     with launch(probes["measure"], BOARD) as emulator, open_line(emulator) as line:
         line.write(b"x")

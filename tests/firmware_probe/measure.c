@@ -25,6 +25,16 @@ __attribute__((noinline)) static uint32_t dig(uint32_t bytes)
     return hole[sizeof hole - 1u];
 }
 
+/* Reads `n` times the word at `from`.  Inlined: as with the pointers of a kernel, each copy of the loop
+ * always reads the same memory. */
+__attribute__((always_inline)) static inline uint32_t fetch(const uint32_t *from, uint32_t n)
+{
+    uint32_t word;
+    const uint32_t before = asc_port_cycles();
+    __asm volatile("1: ldr %1, [%2]\n subs %0, #1\n bne 1b" : "+r"(n), "=&r"(word) : "r"(from) : "cc");
+    return asc_port_cycles() - before;
+}
+
 static uint32_t fill(uint8_t what)
 {
     uint32_t n = 0u;
@@ -38,6 +48,12 @@ static uint32_t fill(uint8_t what)
         answer[n++] = spin(1000u);
         answer[n++] = spin(2000u);
         break;
+    case 'f': { /* the same loop over a word in flash and a word in RAM */
+        static const uint32_t in_flash = 7u;
+        answer[n++] = fetch(&in_flash, 200000u);
+        answer[n++] = fetch(in_data, 200000u);
+        break;
+    }
     case 's': /* the stack before and after digging 600 and 1000 bytes deep */
         answer[n++] = asc_port_stack_used();
         (void)dig(600u);
@@ -73,7 +89,8 @@ static uint32_t fill(uint8_t what)
         asc_fault(frame, 1u);
         break;
     }
-    default: break;
+    default:
+        break;
     }
     return n;
 }

@@ -17,6 +17,7 @@ instruction fetch.  Real silicon takes more; every figure made from this is an e
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ class _Before:
     fp: frozenset[int] = _NONE
 
 
-def _disassembler() -> Any:
+def disassembler() -> Any:
+    """Capstone for the Cortex-M4, with operands."""
     engine = cs.Cs(cs.CS_ARCH_ARM, cs.CS_MODE_THUMB | cs.CS_MODE_MCLASS)
     engine.detail = True
     return engine
@@ -69,7 +71,7 @@ def _disassembler() -> Any:
 def price(code: bytes, address: int, engine: Any = None) -> Price:
     """The price of the Thumb-2 instructions in `code`, which lie at `address` and form one block."""
     before, count, cycles, taken = _Before(), 0, 0, 0
-    for insn in (engine or _disassembler()).disasm(code, address):
+    for insn in (engine or disassembler()).disasm(code, address):
         cost, taken, before = _instruction(insn, before)
         count, cycles = count + 1, cycles + cost
     return Price(count, cycles, taken)
@@ -211,58 +213,87 @@ class Counter:
     full or when somebody asks.
     """
 
-    TRACE = 1 << 16
+    TRACE = 1 << 12
+    WINDOW = 16  # samples of a block's waits that the mean remembers: the same code may turn to other memory
 
-    def __init__(self, read: Callable[[int, int], bytes]) -> None:
-        """`read(address, size)` gives the code of a block that has run."""
+    def __init__(
+        self,
+        read: Callable[[int, int], bytes],
+        waits: Callable[[Any, bool], int] | None = None,
+    ) -> None:
+        """What the counter asks of the machine.
+
+        read   (address, size) -> the code of a block that has run
+        waits  (disassembled block, whether it is about to run) -> cycles that its data reads wait for
+               flash, by the registers as they are now or without knowing them.  It is asked once for
+               each distinct block, then for one run in some 3,000; the mean of the last answers counts.
+        """
         self._read = read
-        self._engine = _disassembler()
+        self._waits_of = waits
+        self._engine = disassembler()
         # One row per distinct block, here and below; row 0 stands for what came before the first.
         self._prices = [Price(0, 0, 0)]
         self._address, self._end = np.array([-1], np.int64), np.zeros(1, np.int64)
         self._cycles, self._taken, self._runs, self._jumps = np.zeros((4, 1), np.int64)
+        # A run's mean wait, and of how many samples, WINDOW at most.
+        self._waits, self._samples = np.zeros((2, 1))
+        self._waited = 0.0
+        self._random = random.Random(0)  # where a trace starts: else a loop could keep step with it
         self._lookup = np.zeros(1 << 20, np.int32)  # _slot(address) -> row
         self._last = self._last_end = 0  # row of the block that runs now; where it ends
         self._total = 0
         self._blocks = np.zeros(self.TRACE, np.uint32)
         self._size_of: dict[int, int] = {}
-        self.hook, self._take = self._make_hook()
+        self.hook, self._flush = self._make_hook()
 
     def translated(self, address: int, size: int) -> None:
         """A block of `size` bytes at `address` may run from now on."""
         self._size_of[address] = size
 
-    def _make_hook(self) -> tuple[Callable[[int, int], None], Callable[[], int]]:
+    def _make_hook(self) -> tuple[Callable[[int, int], None], Callable[[], None]]:
         blocks = self._blocks.data  # a memoryview: faster to store to than an array
-        used = 0
+        start = used = 0
 
         def hook(_uc: int, address: int) -> None:
-            nonlocal used
+            nonlocal start, used
             try:
                 blocks[used] = address
             except IndexError:  # full
-                self._fold(used)
-                used = 0
-                blocks[0] = address
+                self._fold(start, used)
+                start = used = self._random.randrange(self.TRACE // 2)
+                blocks[used] = address
+                if self._waits_of:
+                    self._sample(address)
             used += 1
 
-        def take() -> int:
-            nonlocal used
-            n, used = used, 0
-            return n
+        def flush() -> None:
+            nonlocal start
+            self._fold(start, used)
+            start = used
 
-        return hook, take
+        return hook, flush
 
-    def _fold(self, n: int) -> None:
-        """Adds the first `n` entries of the trace to the sums."""
-        if n == 0:
+    def _sample(self, address: int) -> None:
+        """Asks for the waits of the block that is about to run, and takes them into its mean."""
+        assert self._waits_of
+        row = int(self._rows(np.array([address], np.int64))[0])
+        code = self._read(address, self._size_of[address])
+        waits = self._waits_of(self._engine.disasm(code, address), True)
+        self._samples[row] = min(self._samples[row] + 1, self.WINDOW)
+        self._waits[row] += (waits - self._waits[row]) / self._samples[row]
+
+    def _fold(self, start: int, end: int) -> None:
+        """Adds the trace from `start` to `end` to the sums."""
+        if start == end:
             return
-        blocks = self._blocks[:n].astype(np.int64)
+        blocks = self._blocks[start:end].astype(np.int64)
         rows = self._rows(blocks)
         ends = self._end[rows]
         jumped = blocks != np.concatenate(([self._last_end], ends[:-1]))
         left = np.concatenate(([self._last], rows[:-1]))[jumped]
         self._total += int(self._cycles[rows].sum() + self._taken[left].sum())
+        if self._waits_of:
+            self._waited += float(self._waits[rows].sum())
         self._runs += np.bincount(rows, minlength=len(self._runs))
         self._jumps += np.bincount(left, minlength=len(self._jumps))
         self._last, self._last_end = int(rows[-1]), int(ends[-1])
@@ -280,8 +311,11 @@ class Counter:
 
     def _add(self, addresses: NDArray[np.int64]) -> None:
         sizes = [self._size_of[address] for address in addresses.tolist()]
+        waits = []
         for address, size in zip(addresses.tolist(), sizes, strict=True):
-            self._prices.append(price(self._read(address, size), address, self._engine))
+            code = self._read(address, size)
+            self._prices.append(price(code, address, self._engine))
+            waits.append(self._waits_of(self._engine.disasm(code, address), False) if self._waits_of else 0)
         self._end = np.concatenate((self._end, addresses + np.array(sizes, np.int64)))
         self._address = np.concatenate((self._address, addresses))
         self._lookup[_slot(addresses)] = np.arange(len(self._address) - len(addresses), len(self._address))
@@ -290,11 +324,13 @@ class Counter:
         more = np.zeros(len(addresses), np.int64)
         self._runs = np.concatenate((self._runs, more))
         self._jumps = np.concatenate((self._jumps, more))
+        self._waits = np.concatenate((self._waits, waits))
+        self._samples = np.concatenate((self._samples, more))
 
     def cycles(self) -> int:
         """Cycles of all blocks so far, the one that runs now included."""
-        self._fold(self._take())
-        return self._total
+        self._flush()
+        return self._total + int(self._waited)
 
     def instructions(self) -> int:
         self.cycles()
@@ -310,7 +346,11 @@ class Counter:
         self.cycles()
         starts = [a for a, _ in functions]
         out: dict[str, int] = {}
-        spent = self._runs * self._cycles + self._jumps * self._taken
+        spent = (
+            self._runs * self._cycles
+            + self._jumps * self._taken
+            + (self._runs * self._waits).astype(np.int64)
+        )
         for address, cycles in zip(self._address.tolist()[1:], spent.tolist()[1:], strict=True):
             at = bisect_right(starts, address) - 1
             name = functions[at][1] if at >= 0 else f"0x{address:08x}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import unicorn as uc
+from capstone import arm
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from unicorn import arm_const as reg
@@ -17,6 +18,7 @@ from unicorn import arm_const as reg
 from mcu_asc.device.emulator import peripherals as hw
 from mcu_asc.device.emulator.cycles import Counter
 from mcu_asc.device.emulator.serial_line import Line
+from mcu_asc.device.emulator.waits import flash_reads
 from mcu_asc.errors import UsageError
 from mcu_asc.nouns import Board
 
@@ -41,6 +43,12 @@ _EXCEPTIONS = {
     8: "return from an exception that was never taken",
     17: "FPU instruction while the FPU is off",
     18: "jump to an even address (not Thumb)",
+}
+# capstone's number -> Unicorn's, of those that hold addresses.
+_REGISTERS = {
+    **{getattr(arm, f"ARM_REG_R{n}"): getattr(reg, f"UC_ARM_REG_R{n}") for n in range(13)},
+    arm.ARM_REG_SP: reg.UC_ARM_REG_SP,
+    arm.ARM_REG_LR: reg.UC_ARM_REG_LR,
 }
 _WAIT_INSTRUCTIONS = (0xBF20, 0xBF30)  # wfe, wfi
 _STACK_REACH = 64 << 10  # an access this far below the stack's end is an overflow
@@ -108,7 +116,8 @@ class Machine:
         for address, data in firmware.segments:
             self._load_segment(address, data)
 
-        self.counter = Counter(lambda a, n: bytes(self._uc.mem_read(a, n))) if cycles else None
+        waits = self._flash_waits if board.flash_wait_states else None
+        self.counter = Counter(lambda a, n: bytes(self._uc.mem_read(a, n)), waits) if cycles else None
         self.clock = hw.Clock(board.clock_hz, self.counter.cycles if self.counter else None)
         self.bus = hw.Bus()
         self.uarte = hw.Uarte(self.bus, board, self.clock, self, line, wanted)
@@ -192,6 +201,19 @@ class Machine:
     def _restart(self) -> None:
         self._reset = True
         self._uc.emu_stop()
+
+    def _flash_waits(self, block: Any, runs_now: bool) -> int:
+        """Cycles for which the data reads of a disassembled block wait; see Counter."""
+        registers: dict[int, int] = {}
+        if runs_now:
+            registers = {theirs: self._uc.reg_read(ours) for theirs, ours in _REGISTERS.items()}
+        reads = flash_reads(block, registers, self._word, self._board.flash_bytes)
+        return reads * self._board.flash_wait_states
+
+    def _word(self, address: int) -> int | None:
+        if not (0 <= address <= self._board.flash_bytes - 4 or self._in_ram(address, 4)):
+            return None
+        return int.from_bytes(self._uc.mem_read(address, 4), "little")
 
     # -- DMA ----------------------------------------------------------------------------------------
 
