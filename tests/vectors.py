@@ -328,13 +328,14 @@ def _mean(
     keep: bool = False,
     scales: tuple[float, float] = (0.05, 0.03),
     zeros: tuple[int, int] = (-9, 14),
+    kind: str = "MEAN",
 ) -> None:
     f = File()
     a = f.activation(x, scales[0], zeros[0])
     real = {i % len(x) for i in axes}
     shape = [1 if i in real else n for i, n in enumerate(x) if keep or i not in real]
     y = f.activation(shape, scales[1], zeros[1])
-    f.op("MEAN", [a, f.constant(list(axes))], [y], "ReducerOptions", keepDims=keep)
+    f.op(kind, [a, f.constant(list(axes))], [y], "ReducerOptions", keepDims=keep)
     _add(name, f.bytes([a], [y]))
 
 
@@ -353,6 +354,13 @@ _mean("mean_gain_tiny", (1, 4, 4, 8), (1, 2), scales=(1e-9, 1.0))
 _mean("mean_zero_points_low", (1, 3, 5, 8), (1, 2), zeros=(-128, -128))
 _mean("mean_zero_points_high", (1, 3, 5, 8), (1, 2), zeros=(127, 127))
 _mean("mean_vector", (1, 13), (1,), keep=True)
+
+
+_mean("sum_global", (1, 5, 7, 6), (1, 2), kind="SUM", scales=(0.05, 0.3))
+_mean("sum_gain_above_one", (1, 3, 2, 6), (3,), kind="SUM", scales=(0.05, 0.04), zeros=(-128, -128))
+_mean("reduce_max_global", (1, 3, 2, 6), (1, 2), kind="REDUCE_MAX", scales=(0.05, 0.05), zeros=(3, 3))
+_mean("reduce_max_scattered", (2, 3, 2, 6), (0, 2), kind="REDUCE_MAX", scales=(0.05, 0.05), zeros=(3, 3))
+_mean("reduce_max_channels", (1, 3, 2, 6), (-1,), True, kind="REDUCE_MAX", scales=(0.05, 0.05), zeros=(3, 3))
 
 
 def _pad(name: str, x: Sequence[int], pads: Sequence[Sequence[int]], value: int | None = None) -> None:

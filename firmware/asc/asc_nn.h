@@ -118,16 +118,24 @@ typedef struct {
 
 void asc_mul_s8(const asc_mul *p, const int8_t *a, const int8_t *b, int8_t *y);
 
-/* MEAN: x[keep0][reduce0][keep1][reduce1][keep2] -> y[keep0][keep1][keep2]. */
+/* MEAN and SUM: x[keep0][reduce0][keep1][reduce1][keep2] -> y[keep0][keep1][keep2]. */
 typedef struct {
     int32_t keep[3];
     int32_t reduce[2];
-    int32_t in_zero_sum; /* the input's zero point times the number of values that are averaged */
+    int32_t in_zero_sum; /* the input's zero point times the number of values that are added */
     int32_t out_zero;
-    asc_scale scale; /* of the sum; multiplier may be any value from 0 */
-} asc_mean;
+    asc_scale scale; /* of the sum, the division included; multiplier may be any value from 0 */
+} asc_sum;
 
-void asc_mean_s8(const asc_mean *p, const int8_t *x, int8_t *y);
+void asc_sum_s8(const asc_sum *p, const int8_t *x, int8_t *y);
+
+/* REDUCE_MAX, likewise. */
+typedef struct {
+    int32_t keep[3];
+    int32_t reduce[2];
+} asc_reduce_max;
+
+void asc_reduce_max_s8(const asc_reduce_max *p, const int8_t *x, int8_t *y);
 
 /* PAD, PADV2. */
 typedef struct {

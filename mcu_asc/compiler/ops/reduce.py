@@ -1,4 +1,4 @@
-"""MEAN over any axes; source QuantizedMeanOrSum in tensorflow/lite/kernels/internal/reference/reduce.h."""
+"""MEAN, SUM and REDUCE_MAX over any axes; source tensorflow/lite/kernels/internal/reference/reduce.h."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ def groups(shape: tuple[int, ...], axes: set[int]) -> tuple[int, ...] | None:
 def _parse(node: Node) -> Reduce:
     node.arity(2)
     x, y = node.inputs[0], node.outputs[0]
-    scale, _ = node.activation(x, "input")
-    out_scale, _ = node.activation(y, "output")
-    node.multiplier(scale / out_scale)
+    quant, out_quant = node.activation(x, "input"), node.activation(y, "output")
+    node.multiplier(quant[0] / out_quant[0])
+    if node.kind == "REDUCE_MAX" and quant != out_quant:
+        node.refuse("input and output are quantised differently", "TFLM refuses it too; convert again")
     axis = node.constant(1, "axes", "int32")
     assert x is not None and axis.data is not None
     rank = len(x.shape)
@@ -60,24 +61,41 @@ def mean_multiplier(real: float, count: int) -> tuple[int, int]:
     return (multiplier << extra) // count, shift - extra
 
 
-def _code(graph: Graph, op: Op) -> Code:
+def _loops(sizes: tuple[int, ...]) -> dict[str, int | str | tuple[int, ...]]:
+    return {"keep": (sizes[0], sizes[2], sizes[4]), "reduce": (sizes[1], sizes[3])}
+
+
+def _code_sum(graph: Graph, op: Op) -> Code:
     (scale, zero), (out_scale, out_zero) = (
         per_tensor(graph.tensors[i]) for i in (op.inputs[0], op.outputs[0])
     )
-    sizes = op.attrs.sizes
-    count = sizes[1] * sizes[3]
-    fields: dict[str, int | str | tuple[int, ...]] = {
-        "keep": (sizes[0], sizes[2], sizes[4]),
-        "reduce": (sizes[1], sizes[3]),
+    count, real = op.attrs.sizes[1] * op.attrs.sizes[3], scale / out_scale
+    pair = mean_multiplier(real, count) if op.kind == "MEAN" else quantize_multiplier(real)
+    fields = {
+        **_loops(op.attrs.sizes),
         "in_zero_sum": zero * count,
         "out_zero": out_zero,
-        "scale": scale_fields(mean_multiplier(scale / out_scale, count)),
+        "scale": scale_fields(pair),
     }
     name = f"op{op.index}"
     return Code(
-        params=(Params("asc_mean", name, fields),),
-        calls=(Call("asc_mean_s8", name, (op.inputs[0],), op.outputs[0]),),
+        params=(Params("asc_sum", name, fields),),
+        calls=(Call("asc_sum_s8", name, (op.inputs[0],), op.outputs[0]),),
     )
 
 
-KINDS = {"MEAN": Kind(_parse, _code, ("asc_mean_s8.c",))}
+def _code_max(graph: Graph, op: Op) -> Code:
+    name = f"op{op.index}"
+    return Code(
+        params=(Params("asc_reduce_max", name, _loops(op.attrs.sizes)),),
+        calls=(Call("asc_reduce_max_s8", name, (op.inputs[0],), op.outputs[0]),),
+    )
+
+
+_SUM = Kind(_parse, _code_sum, ("asc_sum_s8.c",))
+
+KINDS = {
+    "MEAN": _SUM,
+    "SUM": _SUM,
+    "REDUCE_MAX": Kind(_parse, _code_max, ("asc_reduce_max_s8.c",)),
+}
