@@ -120,9 +120,8 @@ def test_hello(session: Session) -> None:
 @pytest.mark.parametrize("samples", [1, FE.samples - 1, FE.samples, FE.samples + 319, 4_000, 33_333])
 def test_clips(session: Session, samples: int) -> None:
     pcm = noise(samples, samples)
-    before = session.retries  # the hello may have been too early for a device that was still starting
     check(session.classify(pcm), pcm)
-    assert session.retries == before
+    assert session.retries_by_reason.keys() <= {"silence"}  # of a machine with too much to do
 
 
 @pytest.mark.parametrize("hop_rows", [1, 8, 11])

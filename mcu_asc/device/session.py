@@ -128,7 +128,8 @@ class Session:
         """Who is there.  Garbage on the line, and what the device still has to say, is passed over."""
         seq = self._next_seq()
         for attempt in range(_HELLO_ATTEMPTS):
-            self._again("hello", attempt)
+            if attempt:  # not counted: a device that still starts is no damage
+                time.sleep(_STILL_S)
             self._line.write(frames.cell(Frame(Type.HELLO, seq)))
             until = time.monotonic() + _REPLY_S
             while (frame := self._receive(until)) is not None:
