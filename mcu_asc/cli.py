@@ -418,26 +418,30 @@ def _print_score(r: Report, summary: dict[str, Any], oracles: list[str], kind: s
 @cli.command()
 @click.argument("project", type=click.Path(path_type=Path))
 @on_option
+@click.option("--against", type=click.Path(path_type=Path), help="Compare with the output of bench --json.")
 @json_option
-def bench(project: Path, on: str, as_json: bool) -> None:
+def bench(project: Path, on: str, against: Path | None, as_json: bool) -> None:
     """Cycles of the front end and of each layer for one window, RAM, deepest stack, flash."""
-    from mcu_asc import firmware
+    from mcu_asc import compiler, firmware
     from mcu_asc.device import build as building
     from mcu_asc.device.targets import open_target
-    from mcu_asc.results.bench import bench_result
+    from mcu_asc.results.bench import bench_result, compare
 
     manifest = firmware.load_manifest(project)
+    counts = compiler.counts(compiler.read(project / "model.tflite").graph)
     image = building.compile_project(project, "board")
     with open_target(project, on, cycles=True) as session:
         b = session.bench()
     result = bench_result(
-        manifest, image, b.frontend_cycles, b.layer_cycles, b.stack_bytes, estimated=on == "emulator"
+        manifest, counts, image, b.frontend_cycles, b.layer_cycles, b.stack_bytes, estimated=on == "emulator"
     )
+    moved = compare(result, against) if against else ()
     if as_json:
-        _print_json(dataclasses.asdict(result))
+        _print_json(dataclasses.asdict(result) | {"moved": [dataclasses.asdict(m) for m in moved]})
     else:
-        unit = "ns" if on == "host" else "cycles"
-        _print_bench(result, manifest, unit)
+        _print_bench(result, manifest, "ns" if on == "host" else "cycles")
+        for m in moved:
+            _out().print(f"{m.name}: {m.before:,} -> {m.now:,}, {m.ratio:.3f} times")
 
 
 def _print_bench(r: BenchResult, manifest: dict[str, Any], unit: str) -> None:
@@ -446,25 +450,25 @@ def _print_bench(r: BenchResult, manifest: dict[str, Any], unit: str) -> None:
     table = Table(title=f"{manifest['name']} on {manifest['board']}, one window", title_justify="left")
     for name in ("layer", "op"):
         table.add_column(name)
-    for name in ("MACs", unit, f"{unit}/MAC", "share"):
+    for name in ("MACs", unit, f"{unit}/MAC", "bytes", "share"):
         table.add_column(name, justify="right")
 
-    def row(name: str, op: str, macs: int, cycles: int) -> None:
-        share = f"{100 * cycles / max(1, r.total_cycles):.1f} %"
+    def row(name: str, op: str, macs: int, cycles: int, moved: int) -> None:
         table.add_row(
             name,
             op,
             f"{macs:,}" if macs else "",
             f"{cycles:,}",
             f"{cycles / macs:.2f}" if macs else "",
-            share,
+            f"{moved:,}" if moved else "",
+            f"{100 * cycles / max(1, r.total_cycles):.1f} %",
         )
 
     if r.frontend_cycles:
-        row("front end", "", 0, r.frontend_cycles)
-    for layer in r.layers:
-        row(layer.name, layer.op, layer.macs, layer.cycles)
-    row("total", "", sum(x.macs for x in r.layers), r.total_cycles)
+        row("front end", "", 0, r.frontend_cycles, 0)
+    for x in r.layers:
+        row(x.name, x.op, x.macs, x.cycles, x.moved_bytes)
+    row("total", "", sum(x.macs for x in r.layers), r.total_cycles, sum(x.moved_bytes for x in r.layers))
     out = _out()
     out.print(table)
     if unit == "cycles":

@@ -196,6 +196,7 @@ class LayerCount:
     zeros: int
     param_bytes: int
     output_shape: tuple[int, ...]
+    moved_bytes: int  # inputs, output and parameters, each once
 
 
 # ---- limits ------------------------------------------------------------------------------------
@@ -365,6 +366,7 @@ class LayerCycles:
     op: str
     macs: int
     cycles: int
+    moved_bytes: int
 
 
 @dataclass(frozen=True)

@@ -83,12 +83,13 @@ def project(
         .replace("@INPUTS@", str(inputs))
         .replace("@ARENA@", str(arena))
     )
-    layer = LayerCount(0, "sum", "FULLY_CONNECTED", inputs * OUTPUTS, 0, 0, 0, (1, OUTPUTS))
+    layer = LayerCount(0, "sum", "FULLY_CONNECTED", inputs * OUTPUTS, 0, 0, 0, (1, OUTPUTS), 0)
     fake = SimpleNamespace(
-        plan=lambda g: MemoryPlan({0: 64, 1: 16}, {}, arena, (arena,), 0),
+        flavour_of=lambda cpu: "ref",
+        plan=lambda g, flavour: MemoryPlan({0: 64, 1: 16}, {}, arena, (arena,), 0),
         counts=lambda g: (layer, layer),
-        emit=lambda m, p: {"model.c": text.encode()},
-        kernel_sources=lambda g: (),
+        emit=lambda m, p, flavour: {"model.c": text.encode()},
+        kernel_sources=lambda g, flavour: (),
     )
     monkeypatch.setattr(firmware, "compiler", fake)
     return firmware.project(Model(graph, card, b"tiny"), config.load_board("nano33"))
