@@ -28,8 +28,11 @@ class Emulator:
     process: subprocess.Popen[bytes]
     errors: IO[bytes]
 
-    def fault(self, grace_s: float = 0.0) -> str | None:
-        """Why it ended, in one line; None while it runs.  Waits up to `grace_s` for the end to be known."""
+    def fault(self, grace_s: float = 0.2) -> str | None:
+        """Why it ended, in one line; None while it runs.
+
+        The line breaks a moment before the end is known: `grace_s` is how long to wait for that.
+        """
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(grace_s)
         code = self.process.poll()

@@ -1,4 +1,8 @@
-"""An nRF52840 board on Unicorn: memory of exactly its size, its peripherals, one line when it faults."""
+"""An nRF52840 board on Unicorn: memory of exactly its size, its peripherals, one line when it faults.
+
+What it cannot see: unaligned LDRD, LDM and VLDR, and FPU instructions while the FPU is off, which fault on
+silicon; interrupts, of which none is ever raised; the time that instruction fetches take.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,7 @@ _EXCEPTIONS = {
     3: "jump to unmapped address",
     7: "breakpoint",
     8: "return from an exception that was never taken",
-    17: "FPU instruction while the FPU is off",
+    17: "coprocessor instruction without a coprocessor",
     18: "jump to an even address (not Thumb)",
 }
 # capstone's number -> Unicorn's, of those that hold addresses.
