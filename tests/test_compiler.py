@@ -188,6 +188,7 @@ REFUSALS: dict[str, tuple[bytes, tuple[str, ...]]] = {
         ("tensor 0 'x' has a dynamic shape [1, -1]",),
     ),
     "empty_shape": (_dense(x=lambda f: f.activation((1, 0), 0.05, 0)), ("dynamic shape",)),
+    "huge": (_dense(x=lambda f: f.activation((1 << 30, 1 << 30), 0.05, 0)), ("is too large",)),
     "rank": (_dense(x=lambda f: f.activation((1,) * 7, 0.05, 0)), ("7 dimensions",)),
     "subgraphs": (_relu6(2), ("2 subgraphs", "one signature")),
     "two_inputs": (_rim_count(2), ("2 inputs",)),
@@ -286,6 +287,25 @@ def test_patched_files(content: bytes, patches: list[tuple[int, bytes]]) -> None
         start = 8 + at % (len(data) - 16)
         data[start : start + len(patch)] = patch
     _accept_or_refuse(bytes(data[: len(content)]))
+
+
+def _many(n: int) -> bytes:
+    f = File()
+    x = last = f.activation((1, 4), 0.05, 0)
+    for _ in range(n):
+        y = f.activation((1, 4), 0.05, 0)
+        f.op("RELU6", [last], [y])
+        last = y
+    return f.bytes([x], [last])
+
+
+def test_many_ops_take_no_eternity() -> None:
+    start = time.perf_counter()
+    graph = compiler.read(_many(1000)).graph
+    assert compiler.plan(graph).arena_bytes == ALIGN  # all in place
+    assert time.perf_counter() - start < 10
+    with pytest.raises(UsageError, match="5000 operators"):
+        compiler.read(_many(5000))
 
 
 # ---- the card ------------------------------------------------------------------------------------

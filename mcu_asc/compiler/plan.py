@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
+from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops import OPS
 from mcu_asc.nouns import Graph, MemoryPlan
 
@@ -25,10 +27,10 @@ class Buffer:
     last: int
 
 
-def plan(graph: Graph) -> MemoryPlan:
-    """Offsets for every activation and scratch area of `graph`."""
+def plan(graph: Graph, flavour: str = "ref") -> MemoryPlan:
+    """Offsets for every activation and scratch area of `graph`, run by the kernels of `flavour`."""
     owner, buffers = _buffers(graph)
-    scratch = {op.index: OPS[op.kind].scratch(graph, op) for op in graph.ops}
+    scratch = {op.index: low.scratch for op, low in zip(graph.ops, lower(graph, flavour), strict=True)}
     areas = [i for i, n in scratch.items() if n > 0]
     buffers += [Buffer(scratch[i], i, i) for i in areas]
     offsets = place(buffers)
@@ -94,7 +96,11 @@ def _round_up(n: int) -> int:
 
 def live_bytes(buffers: Sequence[Buffer], ops: int) -> tuple[int, ...]:
     """Bytes in use during each op."""
-    return tuple(sum(b.size for b in buffers if b.first <= i <= b.last) for i in range(ops))
+    change = [0] * (ops + 1)
+    for b in buffers:
+        change[b.first] += b.size
+        change[b.last + 1] -= b.size
+    return tuple(accumulate(change[:ops]))
 
 
 def arena_bytes(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:

@@ -6,6 +6,7 @@ read is bounded, and whatever the flatbuffers library raises on garbage becomes 
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,8 @@ _DTYPES = {  # TensorType -> NumPy; what a constant may be
     10: "float64",
 }
 _MAX_RANK = 6
+_MAX_ELEMENTS = (1 << 31) - 1  # kernels index with 32 bits
+_MAX_OPS = 4096  # far above any network for a microcontroller; bounds the time that planning takes
 _DAMAGED = "the file is damaged; export it again"
 _RIM_HINTS = {
     "float32": "convert with inference_input_type = inference_output_type = tf.int8",
@@ -141,6 +144,8 @@ class _File:
         inputs = tuple(self.numbers(table.InputsLength, table.InputsAsNumpy, 4, "inputs"))
         outputs = tuple(self.numbers(table.OutputsLength, table.OutputsAsNumpy, 4, "outputs"))
         codes = self.vector(root.OperatorCodesLength, root.OperatorCodes, "operator codes")
+        if table.OperatorsLength() > _MAX_OPS:
+            raise UsageError(f"{table.OperatorsLength()} operators", f"at most {_MAX_OPS} are supported")
         nodes = [
             self.node(i, table.Operators(i), codes, tensors)
             for i in range(self.take(table.OperatorsLength(), 4, "operators"))
@@ -176,6 +181,8 @@ class _File:
                 f"{label} has a dynamic shape {signature or list(shape)}",
                 "give every dimension of the model's input a size before converting",
             )
+        if math.prod(shape) > _MAX_ELEMENTS:
+            raise UsageError(f"{label} of shape {list(shape)} is too large", _DAMAGED)
         code = t.Type()
         if t.IsVariable() or t.Sparsity() is not None:
             raise UsageError(f"{label} is {'variable' if t.IsVariable() else 'sparse'}", "not supported")
@@ -196,7 +203,7 @@ class _File:
         if dtype is None:
             raise UsageError(f"{label} is a constant of an unsupported type", INT8_HINT)
         raw = b.DataAsNumpy()
-        expected = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+        expected = math.prod(shape) * np.dtype(dtype).itemsize
         if len(raw) != expected or length != expected:
             raise UsageError(f"{label} has {length} bytes, its shape {list(shape)} says {expected}", _DAMAGED)
         self.take(expected, 1, "constants")
