@@ -382,7 +382,7 @@ def _check_plan(graph: Graph) -> None:
             check(t, f"op {op.index} reads {t}")
         if op.index in plan.scratch:
             start, n = plan.scratch[op.index]
-            owner[start : start + n] = [-1] * n
+            owner[start : start + n] = [-1 - op.index] * n
             for t in reads:
                 check(t, f"scratch of op {op.index}")
         (out,) = op.outputs
@@ -396,7 +396,7 @@ def _check_plan(graph: Graph) -> None:
             if content[t] in under:  # in place: exactly the same bytes, and the op can do it
                 assert t in allowed and plan.offsets[t] == start
         if op.index in plan.scratch:
-            assert -1 not in under
+            assert -1 - op.index not in under
         content[out] = out
         write(out)
     for t in graph.outputs:
