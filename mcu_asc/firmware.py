@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,15 @@ MANIFEST = "project.json"
 FORMAT = "mcu-asc firmware project"
 
 _ENGINES = ("aot",)
-_FLAVOUR = "ref"  # of firmware/kernels
-_GENERATED_FAST = ("asc_fft.c", "asc_frontend.c", "model.c")  # what takes the time, beside the kernels
+_HOST_FLAVOUR = "ref"  # of firmware/kernels; the board's follows from its core
+_FAST = ("asc_fft.c", "asc_frontend.c")  # what takes the time, beside the kernels
 # What `check` adds before anything is linked; tests hold both against linked firmware.
 _APP_RAM_BYTES = 3_200  # asc_app, the port's buffers, alignment
 _CODE_BYTES = 20_000
-_C_BYTES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "asc_channel": 12}  # of generated arrays
+_C_BYTES = {  # of generated arrays
+    **{"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "uint32_t": 4},
+    **{"asc_channel": 12, "asc_pair": 32},
+}
 _C_ARRAY = re.compile(rb"^static const (\w+) \w+\[(\d+)\]", re.MULTILINE)
 
 
@@ -40,7 +43,9 @@ def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
     if engine not in _ENGINES:
         raise UsageError(f"unknown engine '{engine}'", "known: " + ", ".join(_ENGINES))
     fe = _front_end(model)
-    graph, plan = model.graph, compiler.plan(model.graph)
+    graph, flavour = model.graph, compiler.flavour_of(board.cpu)
+    plan = compiler.plan(graph, flavour)
+    host_plan = compiler.plan(graph, _HOST_FLAVOUR)
     counts = compiler.counts(graph)
     ports = paths.firmware_dir() / "ports"
     if not (ports / board.soc).is_dir():
@@ -55,19 +60,23 @@ def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
         "fe": fe,
         "labels": model.card.labels if model.card else (),
         "arena_bytes": plan.arena_bytes,
+        "host_arena_bytes": host_plan.arena_bytes,
         "layers": len(counts),
         "alive_level": alive_level(model.card.decision) if model.card else 0,
         "weight_bytes": sum(c.param_bytes for c in counts),
         "input_bytes": sum(graph.tensors[i].bytes for i in graph.inputs),
         "linker_script": f"{board.soc}.ld",
     }
-    kernels = _kernels(model)
-    generated = compiler.emit(model, plan)
+    generated = compiler.emit(model, plan, flavour)
+    host_generated = compiler.emit(model, host_plan, _HOST_FLAVOUR)
+    board_only = {*generated, *compiler.kernel_sources(graph, flavour)}
+    host_only = {*host_generated, *compiler.kernel_sources(graph, _HOST_FLAVOUR)}
     src = {
         **_folder(paths.firmware_dir() / "asc"),
         "main.c": (ports / "main.c").read_bytes(),
-        **kernels,
+        **_kernels(board_only | host_only),
         **generated,
+        **host_generated,
         "project.c": _render("project.c.j2", context | {"fingerprint": list(model.fingerprint)}),
         "asc_project.h": _render("asc_project.h.j2", context),
         "asc_board.h": _render("asc_board.h.j2", context),
@@ -80,11 +89,16 @@ def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
     files = {f"src/{n}": content for n, content in src.items()}
     files |= {f"{port}/{n}": c for n, c in _folder(ports / board.soc).items()}
     files |= {f"{host}/{n}": c for n, c in _folder(ports / "host").items()}
-    fast = {f"src/{n}" for n in (*_GENERATED_FAST, *kernels)}
-    sources = sorted(f for f in files if f.endswith(".c"))
+    sources = sorted(f for f in files if f.endswith((".c", ".S")))
+    groups = {
+        "fast": {*_FAST, *(board_only & host_only)},
+        "board_fast": board_only - host_only,
+        "host_fast": host_only - board_only,
+    }
+    fast = {name: {f"src/{n}" for n in names} for name, names in groups.items()}
+    context |= {name: [f for f in sources if f in names] for name, names in fast.items()}
     context |= {
-        "fast": [f for f in sources if f in fast],
-        "rest": [f for f in sources if f.startswith("src/") and f not in fast],
+        "rest": [f for f in sources if f.startswith("src/") and f not in set().union(*fast.values())],
         "port": [f for f in sources if f.startswith(port)],
         "host": [f for f in sources if f.startswith(host)],
     }
@@ -127,7 +141,8 @@ def ram_bytes(model: Model, plan: MemoryPlan, board: Board) -> int:
 
 def rough_flash_bytes(model: Model, board: Board) -> int:
     """Flash of the firmware before it is compiled: weights and tables exactly, code roughly."""
-    generated = compiler.emit(model, compiler.plan(model.graph))
+    flavour = compiler.flavour_of(board.cpu)
+    generated = compiler.emit(model, compiler.plan(model.graph, flavour), flavour)
     return _array_bytes(generated) + _table_bytes(_front_end(model)) + _CODE_BYTES
 
 
@@ -234,11 +249,12 @@ def _folder(path: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(path.glob("*.[ch]"))}
 
 
-def _kernels(model: Model) -> dict[str, bytes]:
-    """The kernel files that the graph needs and the headers beside them."""
-    folder = paths.firmware_dir() / "kernels" / _FLAVOUR
-    names = {*compiler.kernel_sources(model.graph), *(p.name for p in folder.glob("*.h"))}
-    return {name: (folder / name).read_bytes() for name in sorted(names)}
+def _kernels(names: Collection[str]) -> dict[str, bytes]:
+    """Those of the named files that are kernels, and the headers beside them."""
+    folders = [p for p in sorted((paths.firmware_dir() / "kernels").iterdir()) if p.is_dir()]
+    used = [f for f in folders if any((f / name).is_file() for name in names)]
+    found = [p for f in used for p in sorted(f.iterdir()) if p.name in names or p.suffix == ".h"]
+    return {p.name: p.read_bytes() for p in found}
 
 
 def _plain(name: str) -> str:

@@ -62,7 +62,7 @@ def test_sizes_are_those_of_arm_none_eabi_size(built: Path) -> None:
 def test_tables_and_weights_are_counted_as_the_linker_placed_them(built: Path) -> None:
     """The manifest's bytes are those of the arrays among the symbols of the generated files' objects."""
     manifest = firmware.load_manifest(built)
-    objects = [built / "build/board/src" / f"{n}.o" for n in ("model", "front_end")]
+    objects = [built / "build/board/src" / f"{n}.o" for n in ("model_dsp", "front_end")]
     linked = {line.split()[-1]: line.split() for line in binutils("nm", "-S", built / "firmware.elf")}
     arrays = 0
     for path in objects:
@@ -77,7 +77,7 @@ def test_tables_and_weights_are_counted_as_the_linker_placed_them(built: Path) -
 
 def test_estimates_before_linking(built: Path, model: Model) -> None:
     image = compile_project(built, "board")
-    ram = firmware.ram_bytes(model, compiler.plan(model.graph), BOARD)
+    ram = firmware.ram_bytes(model, compiler.plan(model.graph, "dsp"), BOARD)
     assert image.ram_bytes <= ram <= image.ram_bytes + 2_000
     flash = firmware.rough_flash_bytes(model, BOARD)
     assert image.flash_bytes <= flash <= image.flash_bytes + 10_000

@@ -61,9 +61,11 @@ def test_includes_are_met_within_the_project(project: FirmwareProject) -> None:
 
 
 def test_only_the_kernels_it_needs(model: Model, project: FirmwareProject) -> None:
-    kernels = {p.name for p in (paths.firmware_dir() / "kernels" / "ref").glob("*.c")}
+    """Those of the board's flavour, and the portable ones for the host."""
+    kernels = {p.name for p in (paths.firmware_dir() / "kernels").glob("*/*.[cS]")}
     there = {Path(n).name for n in project.files} & kernels
-    assert there == set(compiler.kernel_sources(model.graph))
+    graph = model.graph
+    assert there == {*compiler.kernel_sources(graph, "dsp"), *compiler.kernel_sources(graph, "ref")}
 
 
 def test_manifest(model: Model, project: FirmwareProject) -> None:
@@ -73,7 +75,7 @@ def test_manifest(model: Model, project: FirmwareProject) -> None:
     assert manifest["files"] == sorted(project.files)
     assert config.card_from_json(json.dumps(manifest["card"])) == model.card
     assert [x["index"] for x in manifest["layers"]] == list(range(len(model.graph.ops)))
-    assert manifest["arena_bytes"] == compiler.plan(model.graph).arena_bytes
+    assert manifest["arena_bytes"] == compiler.plan(model.graph, "dsp").arena_bytes
     assert project.files["model.tflite"] == model.content
 
 

@@ -1,31 +1,41 @@
-"""Graph + plan -> model.c: tables and calls, no loop.  The same model always gives the same bytes."""
+"""Graph + plan -> a C file of tables and calls, no loop.  The same model always gives the same bytes."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc import __version__, paths
-from mcu_asc.compiler.ops import OPS
+from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops.base import Array, Call, Code, Params
 from mcu_asc.nouns import Graph, MemoryPlan, Model
 
+_FILES: Mapping[str, tuple[str, tuple[str, ...]]] = {  # by flavour: the file's name, what it includes
+    "ref": ("model.c", ("asc_nn.h",)),
+    "dsp": ("model_dsp.c", ("asc_nn.h", "asc_nn_dsp.h")),
+}
 _CTYPES = {"int8": "int8_t", "int32": "int32_t"}
 _PER_LINE = 24
 
 
-def emit(model: Model, plan: MemoryPlan) -> dict[str, bytes]:
-    """{"model.c": text} that defines `const asc_model asc_net` (firmware/asc/asc_model.h)."""
+def emit(model: Model, plan: MemoryPlan, flavour: str = "ref") -> dict[str, bytes]:
+    """{"model.c": text} that defines `const asc_model asc_net` (firmware/asc/asc_model.h).
+
+    `plan` is that of the same flavour; the file is called model_FLAVOUR.c where that is not "ref".
+    """
     graph = model.graph
-    codes = {op.index: OPS[op.kind].code(graph, op) for op in graph.ops}
+    codes = {op.index: low.code for op, low in zip(graph.ops, lower(graph, flavour), strict=True)}
+    file, headers = _FILES[flavour]
     (source,), (result,) = graph.inputs, graph.outputs
     text = _template().render(
         version=__version__,
+        headers=headers,
         name=comment(graph.name),
         digest=hashlib.sha256(model.content).hexdigest(),
         arrays=[_array(a) for a in _constants(graph, codes) + [a for c in codes.values() for a in c.arrays]],
@@ -46,7 +56,7 @@ def emit(model: Model, plan: MemoryPlan) -> dict[str, bytes]:
         output_offset=plan.offsets[result],
         output_bytes=graph.tensors[result].bytes,
     )
-    return {"model.c": text.encode("ascii")}
+    return {file: text.encode("ascii")}
 
 
 @functools.cache
@@ -63,9 +73,9 @@ def _template() -> Any:
     return environment.get_template("model.c.j2")
 
 
-def kernel_sources(graph: Graph) -> tuple[str, ...]:
-    """The files of firmware/kernels/<flavour> that the model's calls need, sorted."""
-    return tuple(sorted({source for op in graph.ops for source in OPS[op.kind].sources}))
+def kernel_sources(graph: Graph, flavour: str = "ref") -> tuple[str, ...]:
+    """The names of the files in firmware/kernels that the model's calls need, sorted."""
+    return tuple(sorted({source for low in lower(graph, flavour) for source in low.sources}))
 
 
 def comment(text: str) -> str:
@@ -82,9 +92,8 @@ def _constants(graph: Graph, codes: dict[int, Code]) -> list[Array]:
         for i in call.inputs
         if graph.tensors[i].data is not None
     }
-    for op in graph.ops:
-        if any("weights" in p.fields for p in codes[op.index].params):
-            used.add(op.inputs[1])
+    named = {p.fields.get("weights") for c in codes.values() for p in c.params}
+    used.update(i for op in graph.ops for i in op.inputs[1:2] if f"w{i}" in named)
     found = []
     for i in sorted(used):
         data = graph.tensors[i].data

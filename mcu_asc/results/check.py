@@ -10,7 +10,7 @@ from mcu_asc.nouns import Board, Budget, CheckResult, Model
 
 def check(model: Model, board: Board, budget: Budget | None) -> CheckResult:
     """Counts, memory plan and limits in one result; the file is only read."""
-    plan = compiler.plan(model.graph)
+    plan = compiler.plan(model.graph, compiler.flavour_of(board.cpu))
     counts = compiler.counts(model.graph)
     counted = counting.views(model.graph, counts)
     ram = ram_bytes(model, plan, board)

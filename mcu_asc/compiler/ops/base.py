@@ -240,6 +240,15 @@ class Code:
     checks: tuple[str, ...] = ()  # C constant expressions that must hold
 
 
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """One op as the kernels of a flavour run it."""
+
+    code: Code
+    sources: tuple[str, ...]  # file names in firmware/kernels, unique across flavours
+    scratch: int  # bytes
+
+
 def scales_array(name: str, pairs: list[tuple[int, int]], bias: NDArray[np.int32]) -> Array:
     """asc_channel[]: {bias, multiplier, left, right} per channel."""
     rows = [(int(b), m, max(s, 0), max(-s, 0)) for b, (m, s) in zip(bias, pairs, strict=True)]

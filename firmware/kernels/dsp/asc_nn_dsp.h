@@ -1,0 +1,82 @@
+/* Layers for cores with the DSP instructions and an FPU: Cortex-M4F, M7, M33.
+ *
+ * Same contract as asc_nn.h: constant parameters first, the caller's memory, nothing read or written outside
+ * tensors and scratch.  Weights come packed in the order in which the inner loops read them, biases, zero
+ * points and rounding folded; mcu_asc/compiler/dsp packs them and decides, layer by layer, whether these
+ * functions apply.  Where they do not, the layer keeps its function of asc_nn.h.
+ *
+ * From sum to output in three instructions, exact for right shifts e = 1 .. 22 and |sum| < 2^29:
+ *   t = SMMLAR(2 * sum, multiplier, offset + (sum < 0 ? -1 : 0)),  y = SSAT8(t >> e)
+ *   offset = 2^(e - 1) + zero * 2^e
+ * When the zero point is the lowest output, "relu" below, negative sums clamp anyway and the sign is left
+ * out. */
+#ifndef ASC_NN_DSP_H
+#define ASC_NN_DSP_H
+#include "asc_nn.h"
+
+/* Two output channels: where their sums start, and how they become outputs. */
+typedef struct {
+    int32_t bias_0, bias_1; /* doubled where the sums are */
+    int32_t multiplier_0, offset_0, right_0;
+    int32_t multiplier_1, offset_1, right_1;
+} asc_pair;
+
+/* ---- convolutions as products of matrices --------------------------------------------------------- */
+
+typedef struct {
+    uint32_t k_pairs, c_pairs; /* K in pairs of values, output channels in pairs */
+    uint32_t stride;           /* bytes from one output pixel to the next */
+} asc_gemm;
+
+/* 4 pixels times all channels.  columns[k_pairs][4]: halfwords, the two K of each pair, a pixel a word;
+ * weights[c_pairs][k_pairs]: bytes {c0 k, c1 k, c0 k', c1 k'}, or two words of doubled halfwords {c0 k, k'},
+ * {c1 k, k'} ("wide").  Writes both channels of the last pair, also where their count is odd. */
+typedef void asc_gemm4_fn(const uint32_t *columns, const uint32_t *weights, const asc_pair *pairs, int8_t *y,
+                          const asc_gemm *shape);
+asc_gemm4_fn asc_gemm4_relu, asc_gemm4_linear;                 /* columns as they are */
+asc_gemm4_fn asc_gemm4_doubled_relu, asc_gemm4_doubled_linear; /* columns doubled */
+asc_gemm4_fn asc_gemm4_wide_relu, asc_gemm4_wide_linear;
+
+/* 4 rows of n values -> columns; groups of four K become the pairs (0, 2), (1, 3), the last one to three
+ * values (0, -), (0, 1), (0, 2) (1, -). */
+typedef void asc_expand4_fn(const int8_t *const x[4], uint32_t *columns, uint32_t n);
+asc_expand4_fn asc_expand4, asc_expand4_doubled;
+
+/* The same for `rows` runs of `run` values, `pitch` bytes apart. */
+void asc_im2col4(const int8_t *const x[4], uint32_t *columns, uint32_t run, uint32_t rows, uint32_t pitch);
+
+/* CONV_2D with a 1x1 kernel and stride 1; FULLY_CONNECTED over four rows and more. */
+typedef struct {
+    int32_t pixels, in_c, out_c; /* pixels of all batches */
+    asc_gemm shape;
+    asc_gemm4_fn *gemm;
+    asc_expand4_fn *expand;
+    const uint32_t *weights;
+    const asc_pair *pairs;
+} asc_pointwise;
+
+#define ASC_POINTWISE_SCRATCH(k_pairs, c_pairs) (16 * (k_pairs) + 8 * (c_pairs))
+
+void asc_pointwise_dsp(const asc_pointwise *p, const int8_t *x, int8_t *y, void *scratch);
+
+/* CONV_2D, one group, no dilation: rows are padded in scratch, columns gathered there. */
+typedef struct {
+    int32_t batches;
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h, stride_w;
+    int32_t pad_top, pad_left;
+    int32_t in_zero;
+    int32_t rows, pitch; /* of the window of input rows in scratch; bytes from one to the next */
+    asc_gemm shape;
+    asc_gemm4_fn *gemm;
+    const uint32_t *weights;
+    const asc_pair *pairs;
+} asc_window_conv;
+
+#define ASC_WINDOW_CONV_SCRATCH(k_pairs, c_pairs, rows, pitch)                                               \
+    (16 * (k_pairs) + 8 * (c_pairs) + (rows) * (pitch))
+
+void asc_window_conv_dsp(const asc_window_conv *p, const int8_t *x, int8_t *y, void *scratch);
+#endif
