@@ -79,4 +79,55 @@ typedef struct {
     (16 * (k_pairs) + 8 * (c_pairs) + (rows) * (pitch))
 
 void asc_window_conv_dsp(const asc_window_conv *p, const int8_t *x, int8_t *y, void *scratch);
+/* ---- depthwise 3x3 --------------------------------------------------------------------------------- */
+
+/* Strips run along one side of the image.  Lines hold four channels, [4][columns][2] words, padding included:
+ * the upper and the lower pair of a strip's four rows, halfwords; `pitch` bytes from channel to channel. */
+
+/* n positions of two rows, channels 0 .. 3 -> every other word of four lines; steps are in bytes. */
+void asc_dw_pairs(const int8_t *row_0, const int8_t *row_1, uint32_t *line, int32_t step_0, int32_t step_1,
+                  uint32_t n, uint32_t pitch);
+
+/* Words of four channels, [n][2] -> two rows; [n] -> one. */
+void asc_dw_store(const uint32_t *tile, int8_t *y_0, int8_t *y_1, int32_t step, uint32_t n);
+void asc_dw_store_1(const uint32_t *tile, int8_t *y, int32_t step, uint32_t n);
+
+/* One channel; weights doubled, by tap across the strip (w0, w1, w2) and column 0, 1, 2 along it.
+ * Stride 1: {w0, w1}, {w1, w2} of columns 0, 1, 2.  Stride 2: {w0, w1} of 0, 1, 2; {w2 of 0, of 1};
+ * {w2 of 2, 0}; 0. */
+typedef struct {
+    uint32_t weights_0, weights_1, weights_2, weights_3, weights_4, weights_5;
+    int32_t bias; /* doubled */
+    int32_t multiplier, offset, right;
+} asc_dw3_channel;
+
+typedef struct {
+    uint32_t n;        /* outputs along the strip */
+    uint32_t channels; /* 4 */
+    uint32_t pitch;    /* bytes */
+    uint32_t n_mod_3;
+} asc_dw3_strip;
+
+/* A strip of four channels -> words of the tile; moves the lower pairs up for the next strip. */
+typedef void asc_dw3_kernel(uint32_t *lines, const asc_dw3_channel *w, int8_t *tile,
+                            const asc_dw3_strip *strip);
+asc_dw3_kernel asc_dw3_s1_relu, asc_dw3_s1_linear, asc_dw3_s2_relu, asc_dw3_s2_linear;
+
+/* DEPTHWISE_CONV_2D 3x3, stride 1 or 2 both ways, multiplier 1, one image, 4 channels and more. */
+typedef struct {
+    int32_t channels;
+    int32_t strip_rows; /* output rows of a strip: 2 with stride 1, 1 with stride 2 */
+    int32_t in_across, out_across, out_along;
+    int32_t in_along_step, in_across_step, out_along_step, out_across_step; /* bytes */
+    int32_t pad_along, pad_across;
+    int32_t taken; /* input positions along that are used */
+    int32_t in_zero;
+    asc_dw3_strip strip;
+    asc_dw3_kernel *kernel;
+    const asc_dw3_channel *weights;
+} asc_dw3;
+
+#define ASC_DW3_SCRATCH(strip_rows, n, pitch) (4 * (strip_rows) * (n) + 4 * (pitch))
+
+void asc_dw3_dsp(const asc_dw3 *p, const int8_t *x, int8_t *y, void *scratch);
 #endif

@@ -1,0 +1,102 @@
+"""DEPTHWISE_CONV_2D on pairs of rows: asc_dw3."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_asc.compiler.dsp.fast import fast, is_relu, reach
+from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
+from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
+from mcu_asc.nouns import Graph, Op
+
+_GROUP = 4  # channels at a time
+
+
+def _words(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Halfwords {low, high} doubled, as words."""
+    return (2 * low & 0xFFFF) | (2 * high & 0xFFFF) << 16
+
+
+def pack_dw3(taps: NDArray[np.int8], stride: int) -> NDArray[np.int64]:
+    """[across, along, channels] -> [channels, 6] words; the order is in asc_nn_dsp.h."""
+    w = taps.astype(np.int64)
+    none = np.zeros_like(w[0, 0])
+    if stride == 1:
+        words = [_words(w[i, j], w[i + 1, j]) for j in range(3) for i in (0, 1)]
+    else:
+        words = [_words(w[0, j], w[1, j]) for j in range(3)]
+        words += [_words(w[2, 0], w[2, 1]), _words(w[2, 2], none), none]
+    return np.stack(words, axis=1)
+
+
+def _strips(along: int, across: int, stride: int) -> float:
+    """What strips that run along the first side cost, relatively."""
+    return -(-across * stride // 2) * (along + 2.5)
+
+
+def lower(graph: Graph, op: Op) -> Lowered | None:
+    x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    a, channels = op.attrs, x.shape[3]
+    stride = a.stride[0]
+    if (
+        x.shape[0] != 1
+        or a.size != (3, 3)
+        or a.stride not in ((1, 1), (2, 2))
+        or a.dilation != (1, 1)
+        or a.multiplier != 1
+        or channels < _GROUP
+    ):
+        return None
+    assert w.data is not None
+    taps = np.asarray(w.data, np.int8).reshape(3, 3, channels)
+    flat = taps.reshape(9, channels).T
+    in_zero, out_zero = per_tensor(x)[1], per_tensor(y)[1]
+    bias = folded_bias(bias_of(graph, op, channels), flat, in_zero)
+    f = fast(channel_multipliers(x, w, y, channels), out_zero, a.act, reach(flat, bias))
+    if f is None:
+        return None
+
+    (_, in_h, in_w, _), (_, out_h, out_w, _) = x.shape, y.shape
+    tall = _strips(out_h, out_w, stride) < _strips(out_w, out_h, stride)
+    sides = [
+        (in_w, out_w, channels, channels, a.pad[1]),
+        (in_h, out_h, in_w * channels, out_w * channels, a.pad[0]),
+    ]
+    along, across = sides[::-1] if tall else sides
+    n = along[1]
+    positions = (n - 1) * stride + 3
+    taken = min(positions - along[4], along[0])
+    strip_rows = 2 if stride == 1 else 1
+    scratch = 4 * strip_rows * n + 4 * 8 * positions
+    name = f"op{op.index}"
+    words = pack_dw3(taps.transpose(1, 0, 2) if tall else taps, stride)
+    rows = np.column_stack([words, 2 * bias.astype(np.int64), f.multiplier, f.offset, f.right])
+    fields: dict[str, int | str | tuple[int, ...]] = {
+        "channels": channels,
+        "strip_rows": strip_rows,
+        "in_across": across[0],
+        "out_across": across[1],
+        "out_along": n,
+        "in_along_step": along[2],
+        "in_across_step": across[2],
+        "out_along_step": along[3],
+        "out_across_step": across[3],
+        "pad_along": along[4],
+        "pad_across": across[4],
+        "taken": taken,
+        "in_zero": in_zero,
+        "strip": (n, _GROUP, 8 * positions, n % 3),
+        "kernel": f"asc_dw3_s{stride}_{'relu' if is_relu(out_zero) else 'linear'}",
+        "weights": f"{name}_weights",
+    }
+    code = Code(
+        arrays=(Array("asc_dw3_channel", f"{name}_weights", rows),),
+        params=(Params("asc_dw3", name, fields),),
+        calls=(Call("asc_dw3_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
+        checks=(f"ASC_DW3_SCRATCH({strip_rows}, {n}, {8 * positions}) <= {scratch}",),
+    )
+    return Lowered(code, ("asc_dw3_dsp.c", "asc_dw3.S"), scratch)
+
+
+RULES = {"DEPTHWISE_CONV_2D": lower}
