@@ -130,4 +130,22 @@ typedef struct {
 #define ASC_DW3_SCRATCH(strip_rows, n, pitch) (4 * (strip_rows) * (n) + 4 * (pitch))
 
 void asc_dw3_dsp(const asc_dw3 *p, const int8_t *x, int8_t *y, void *scratch);
+/* ---- the rest: four channels and more -------------------------------------------------------------- */
+
+/* keep[2] and reduce[1] are 1. */
+void asc_sum_dsp(const asc_sum *p, const int8_t *x, int8_t *y);
+
+/* No clamp. */
+void asc_average_pool_dsp(const asc_pool *p, const int8_t *x, int8_t *y);
+void asc_max_pool_dsp(const asc_pool *p, const int8_t *x, int8_t *y);
+
+/* ADD and SUB of equal shapes: 2 * sum = table[(uint8_t)b] + (a << 20).  Works in place on either. */
+typedef struct {
+    int32_t n;
+    const int32_t *table; /* [256] */
+    int32_t multiplier, offset, right;
+} asc_add_table;
+
+void asc_add_relu_dsp(const asc_add_table *p, const int8_t *a, const int8_t *b, int8_t *y);
+void asc_add_linear_dsp(const asc_add_table *p, const int8_t *a, const int8_t *b, int8_t *y);
 #endif

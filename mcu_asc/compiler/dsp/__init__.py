@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mcu_asc.compiler.dsp import conv, depthwise
+from mcu_asc.compiler.dsp import conv, depthwise, elementwise
 from mcu_asc.compiler.ops.base import Lowered
 from mcu_asc.nouns import Graph, Op
 
-_RULES: Mapping[str, Callable[[Graph, Op], Lowered | None]] = {**conv.RULES, **depthwise.RULES}
+_RULES: Mapping[str, Callable[[Graph, Op], Lowered | None]] = {
+    **conv.RULES,
+    **depthwise.RULES,
+    **elementwise.RULES,
+}
 
 
 def lower(graph: Graph, op: Op) -> Lowered | None:

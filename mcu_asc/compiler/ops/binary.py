@@ -11,7 +11,7 @@ from mcu_asc.compiler.fixed import quantize_multiplier
 from mcu_asc.compiler.ops.base import Call, Code, Kind, Node, Params, per_tensor, scale_fields
 from mcu_asc.nouns import Graph, Op, Tensor
 
-_LEFT_SHIFT = 20  # of both inputs of ADD and SUB
+LEFT_SHIFT = 20  # of both inputs of ADD and SUB
 _MAX_DIMS = 4
 
 
@@ -75,7 +75,7 @@ def _operands(node: Node, table: str) -> Binary:
 def sum_factors(a: float, b: float, y: float) -> tuple[float, float, float]:
     """ADD and SUB: the factors of a, of b and of their sum."""
     twice = 2 * max(a, b)
-    return a / twice, b / twice, twice / ((1 << _LEFT_SHIFT) * y)
+    return a / twice, b / twice, twice / ((1 << LEFT_SHIFT) * y)
 
 
 def _parse_sum(node: Node) -> Binary:
