@@ -11,9 +11,10 @@
 typedef void asc_probe_fn(void *context, uint32_t layer);
 
 typedef struct {
-    uint32_t arena_bytes;   /* the caller owns arena_bytes, 16-aligned, and may read nothing in it but in and out */
+    uint32_t
+        arena_bytes; /* the caller owns arena_bytes, 16-aligned, and may read nothing in it but in and out */
     uint32_t layers;
-    uint32_t input_offset;  /* in the arena; valid until invoke */
+    uint32_t input_offset; /* in the arena; valid until invoke */
     uint32_t input_bytes;
     uint32_t output_offset; /* in the arena; valid after invoke, until the next input is written */
     uint32_t output_bytes;
@@ -25,15 +26,15 @@ extern const asc_model asc_net;
 struct asc_fe; /* asc_frontend.h */
 
 typedef struct {
-    const char *firmware;       /* version of mcu-asc that wrote the project */
+    const char *firmware; /* version of mcu-asc that wrote the project */
     const char *board;
-    uint8_t fingerprint[8];     /* of the .tflite file: front end and weights */
+    uint8_t fingerprint[8]; /* of the .tflite file: front end and weights */
     uint32_t clock_hz;
     const asc_model *model;
-    const struct asc_fe *fe;    /* NULL: the model takes raw tensors only */
-    uint32_t sample_rate_hz;    /* 0 without a front end */
-    uint16_t rows, bands;       /* one window of the front end = the model's input */
-    int16_t alive_level;        /* a row whose level exceeds it is alive; Q9 log2, as asc_fe_push gives levels */
+    const struct asc_fe *fe; /* NULL: the model takes raw tensors only */
+    uint32_t sample_rate_hz; /* 0 without a front end */
+    uint16_t rows, bands;    /* one window of the front end = the model's input */
+    int16_t alive_level;     /* a row whose level exceeds it is alive; Q9 log2, as asc_fe_push gives levels */
 } asc_project;
 
 extern const asc_project asc_this_project;
