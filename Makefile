@@ -6,7 +6,8 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN     = $(VENV)/bin
 DEMO   ?= demo/nano33
-C_SRC   = $(wildcard firmware/CMakeLists.txt firmware/native/* firmware/asc/*.[ch])
+C_SRC   = $(wildcard firmware/CMakeLists.txt firmware/native/* firmware/asc/*.[ch] \
+            firmware/kernels/ref/asc_fft.c firmware/kernels/ref/asc_bank.c)
 
 .PHONY: demo test format clean
 demo: $(VENV)/.core

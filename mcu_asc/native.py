@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from mcu_asc.errors import ToolMissing
 
+BAND = np.dtype([("floor", "u8"), ("one", "i4"), ("mul", "i4"), ("add", "i4"), ("bits", "i4")])
+"""asc_fe_band, as C lays it out."""
+
 
 @dataclass(frozen=True, eq=False)
 class FrontEndTables:
@@ -26,18 +29,21 @@ class FrontEndTables:
     window_table: NDArray[np.int32]  # (n,)
     steps: NDArray[np.int16]  # (n / 4 or n / 8,)
     twiddles: NDArray[np.int32]  # (6 * ...,)
+    power: str  # name of the transform's function
     window: int
     hop: int
     bands: int
-    first_bin: int
-    energy_bits: int
-    int8_bits: int
-    floor: int
-    log2_bands: int
-    segments: NDArray[np.uint16]  # (bands + 1,)
-    weights: NDArray[np.uint16]  # (sum of segments,)
-    mul: NDArray[np.int32]  # (bands,)
-    add: NDArray[np.int32]  # (bands,)
+    first: int
+    magnitude: str  # name of a function, or NULL
+    bank: str  # name of a function
+    segments: NDArray[np.uint16]  # (bands + 1,), or (2 * bands,) for asc_bank_sparse
+    weights: NDArray[np.uint16]
+    band: NDArray[np.void]  # (bands,) of BAND
+    delta: NDArray[np.void]  # (bands,) of BAND, or (0,)
+    level_one: int
+    delta_scale: int
+    side: int
+    energy_bits: int  # fractional bits of energies; not in the C, where `one` has them
 
 
 @functools.cache
@@ -66,19 +72,30 @@ class FrontEnd:
             self._keep.append(view)
             return view
 
-        self._bands, self._hop = t.bands, t.hop
+        def function(name: str) -> Any:
+            return ffi.NULL if name == "NULL" else ffi.addressof(_module().lib, name)
+
+        def records(array: NDArray[np.void]) -> Any:
+            return (
+                ffi.cast("asc_fe_band *", pointer("uint8_t", array.view(np.uint8)))
+                if array.size
+                else ffi.NULL
+            )
+
+        self._values, self._hop = t.bands * (2 if t.delta.size else 1), t.hop
         self._fe = ffi.new("asc_fe *")
         self._fe.fft.n = t.n
         self._fe.fft.window = pointer("int32_t", t.window_table)
         self._fe.fft.steps = pointer("int16_t", t.steps)
         self._fe.fft.twiddles = pointer("int32_t", t.twiddles)
+        self._fe.fft.power = function(t.power)
+        for name in ("magnitude", "bank"):
+            setattr(self._fe, name, function(getattr(t, name)))
         for name in ("segments", "weights"):
             setattr(self._fe, name, pointer("uint16_t", getattr(t, name)))
-        for name in ("mul", "add"):
-            setattr(self._fe, name, pointer("int32_t", getattr(t, name)))
-        for name in (
-            "window", "hop", "bands", "first_bin", "energy_bits", "int8_bits", "floor", "log2_bands",
-        ):  # fmt: skip
+        for name in ("band", "delta"):
+            setattr(self._fe, name, records(getattr(t, name)))
+        for name in ("window", "hop", "bands", "first", "level_one", "delta_scale", "side"):
             setattr(self._fe, name, getattr(t, name))
         self._memory = ffi.new("uint64_t[]", self.state_bytes // 8 + 1)
         self.reset()
@@ -93,11 +110,11 @@ class FrontEnd:
         self._state = _module().lib.asc_fe_init(self._memory, self._fe)
 
     def push(self, pcm: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.int8], NDArray[np.int16]]:
-        """The rows that complete: log2 Q9 (rows, bands), int8 (rows, bands), level Q9 (rows,)."""
+        """The rows that complete: log2 Q9 (rows, values), int8 (rows, values), level Q9 (rows,)."""
         x = np.ascontiguousarray(pcm, np.int16)
         room = x.size // self._hop + 1
-        log2 = np.empty((room, self._bands), np.int16)
-        q = np.empty((room, self._bands), np.int8)
+        log2 = np.empty((room, self._values), np.int16)
+        q = np.empty((room, self._values), np.int8)
         level = np.empty(room, np.int16)
         ffi, lib = _module().ffi, _module().lib
         rows = lib.asc_fe_rows(
@@ -113,13 +130,13 @@ class FrontEnd:
 
     def power(self, frame: NDArray[np.int16]) -> NDArray[np.uint64]:
         """|X|^2 of one frame of n samples, bins 1 .. n/2-1, with `energy_bits` fractional bits."""
-        ffi, lib = _module().ffi, _module().lib
+        ffi = _module().ffi
         x = np.ascontiguousarray(frame, np.int16)
         n = self._fe.fft.n
         if x.size != n:
             raise ValueError(f"{x.size} samples instead of {n}")
         buf = np.empty(n, np.uint32)
-        lib.asc_fft_power(
+        self._fe.fft.power(
             ffi.addressof(self._fe, "fft"), ffi.from_buffer("int16_t[]", x), ffi.from_buffer("int32_t[]", buf)
         )
         return buf[1 : n // 2].astype(np.uint64) | buf[: n // 2 : -1].astype(np.uint64) << np.uint64(32)

@@ -28,6 +28,9 @@ class FrontEndConfig:
     so one fingerprint covers all that could make host and device differ.
 
     int8 = clamp(round((log2(E + floor) - mean[b]) / std[b] / scale) + zero_point)
+
+    With `deltas` each band has two values in a row, log2 and its slope per row after it, and the network's
+    input is (1, rows, bands, 2); mean and std then have an entry for each of the two.
     """
 
     sample_rate_hz: int = 16_000
@@ -45,11 +48,18 @@ class FrontEndConfig:
     std: tuple[float, ...] = ()  # per band, in log2 units; () = 1
     scale: float = 1.0  # quantisation of the network's input
     zero_point: int = 0
+    spectrum: str = "power"  # what the bands sum: "power" |X|^2, or "magnitude" |X|
+    norm: str = "none"  # "slaney": each triangle's area in Hz is 1; "none": its peak is
+    deltas: int = 0  # rows of the regression that gives each value's slope: 3, 5, 7 or 9; 0: no deltas
 
     @property
     def canonical(self) -> str:
-        """The JSON text that is stored with a model and hashed."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """The text that is hashed: JSON; a field that came later appears where it says something new."""
+        fields = asdict(self)
+        for name in ("spectrum", "norm", "deltas"):
+            if fields[name] == getattr(FrontEndConfig, name):
+                del fields[name]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @property
     def fingerprint(self) -> bytes:
@@ -57,9 +67,29 @@ class FrontEndConfig:
         return hashlib.sha256(self.canonical.encode()).digest()[:8]
 
     @property
+    def channels(self) -> int:
+        """Values of one band in a row: 2 with deltas."""
+        return 2 if self.deltas else 1
+
+    @property
+    def values(self) -> int:
+        """Values of one row."""
+        return self.bands * self.channels
+
+    @property
+    def side(self) -> int:
+        """Rows that a delta looks at on each side."""
+        return self.deltas // 2
+
+    @property
+    def first_samples(self) -> int:
+        """Samples needed for the first row: a delta looks at the rows around it."""
+        return self.window + 2 * self.side * self.hop
+
+    @property
     def samples(self) -> int:
         """Samples needed for one window of `rows` rows."""
-        return self.window + (self.rows - 1) * self.hop
+        return self.first_samples + (self.rows - 1) * self.hop
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,8 @@ def test_anything_that_changes_the_rows_changes_the_key(
     features(ds, clips, CFG, cache=tmp_path)
     assert len(asked) == 3
     made = frontend.tables(CFG)
-    monkeypatch.setattr(frontend, "tables", lambda cfg: dataclasses.replace(made, add=made.add + 1))
+    other = dataclasses.replace(made, level_one=made.level_one + 1)
+    monkeypatch.setattr(frontend, "tables", lambda cfg: other)
     features(ds, clips, CFG, cache=tmp_path)
     assert len(asked) == 4
 

@@ -12,6 +12,7 @@ import pytest
 import tiny
 
 from mcu_asc import compiler, config, firmware, paths
+from mcu_asc.audio.frontend import kernel_sources
 from mcu_asc.decide import alive_level
 from mcu_asc.errors import UsageError
 from mcu_asc.nouns import FirmwareProject, Model
@@ -64,8 +65,9 @@ def test_only_the_kernels_it_needs(model: Model, project: FirmwareProject) -> No
     """Those of the board's flavour, and the portable ones for the host."""
     kernels = {p.name for p in (paths.firmware_dir() / "kernels").glob("*/*.[cS]")}
     there = {Path(n).name for n in project.files} & kernels
-    graph = model.graph
-    assert there == {*compiler.kernel_sources(graph, "dsp"), *compiler.kernel_sources(graph, "ref")}
+    front_end = {p.name for flavour in ("dsp", "ref") for p in kernel_sources(flavour)}
+    layers = {k for flavour in ("dsp", "ref") for k in compiler.kernel_sources(model.graph, flavour)}
+    assert there == layers | front_end
 
 
 def test_manifest(model: Model, project: FirmwareProject) -> None:

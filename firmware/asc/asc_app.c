@@ -57,7 +57,7 @@ static void send_hello(asc_app *app)
     asc_tx_u32(&tx, p->model->input_bytes);
     asc_tx_u32(&tx, p->model->output_bytes);
     asc_tx_u32(&tx, p->model->layers);
-    asc_tx_u32(&tx, p->fe ? p->fe->window : 0);
+    asc_tx_u32(&tx, p->fe ? asc_fe_first_samples(p->fe) : 0);
     asc_tx_u32(&tx, p->fe ? p->fe->hop : 0);
     asc_tx_u16(&tx, p->rows);
     asc_tx_u16(&tx, p->bands);

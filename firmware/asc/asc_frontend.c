@@ -1,19 +1,21 @@
-#include "asc_frontend.h"
+#include "asc_bank.h"
 #include <string.h>
 
 struct asc_fe_state {
     const asc_fe *fe;
-    uint64_t *energies; /* [bands + 1]; the first belongs to no band */
-    int32_t *spectrum;  /* [n] */
-    int16_t *frame;     /* [n] the frame being filled; zero behind the window */
-    uint32_t filled;    /* samples of it that are there */
+    uint64_t *totals;  /* [bands + 1] */
+    int32_t *spectrum; /* [n]; between frames, what quantising writes where nobody wants it */
+    int16_t *frame;    /* [n] the frame being filled; zero behind the window */
+    uint16_t filled;   /* samples of it that are there */
+    uint16_t rows;     /* with deltas: how many of the last rows are there, 2 * side + 1 at most */
+    uint16_t next;     /* with deltas: slot of the next one */
+    uint16_t unused;
 };
 
 /* The header's 40 bytes hold the struct on every machine. */
 typedef char asc_fe_state_fits[sizeof(asc_fe_state) <= 40 ? 1 : -1];
 
-/* low half: log2(1 + i/64) in Q16; high half: the step to the next */
-static const uint32_t log2_segments[64] = {
+const uint32_t asc_log2_segments[64] = {
     0x05ba0000, 0x05a305ba, 0x058e0b5d, 0x057910eb, 0x05641664, 0x05511bc8, 0x053d2119, 0x052a2656,
     0x05182b80, 0x05073098, 0x04f5359f, 0x04e43a94, 0x04d43f78, 0x04c4444c, 0x04b54910, 0x04a54dc5,
     0x0496526a, 0x04895700, 0x047a5b89, 0x046c6003, 0x045f646f, 0x045268ce, 0x04456d20, 0x04387165,
@@ -41,86 +43,118 @@ int32_t asc_log2_q16(uint64_t v)
         exponent = 31 - leading_zeros(lo);
         mantissa = lo << (31 - exponent);
     }
-    uint32_t segment = log2_segments[(mantissa >> 25) & 63];
+    uint32_t segment = asc_log2_segments[(mantissa >> 25) & 63];
     uint32_t fraction = (segment & 0xffff) + (((segment >> 16) * ((mantissa >> 9) & 0xffff)) >> 16);
     return exponent * 65536 + (int32_t)fraction + 65;
 }
 
-/* log2 of an energy in Q16, less offset; at least 0. */
-static inline int32_t log2_above(uint64_t energy, int32_t offset)
+/* log2 of an energy in Q16 above what one stands for; at least 0. */
+static inline int32_t log2_above(uint64_t energy, int32_t one)
 {
-    int32_t l = asc_log2_q16(energy) - offset;
+    int32_t l = asc_log2_q16(energy) - ASC_LOG2_BIAS - one;
 
     return l < 0 ? 0 : l;
 }
 
-/* A bin between two centres gives w of its power to the band on the right and the rest to the one on the
- * left.  So one weight a bin is enough: with T the sum of powers between two centres and R the sum of
- * w * power, energy[m] = R[m] + T[m + 1] - R[m + 1].  Exact but for the 16 bits dropped from each R. */
-static void band_energies(const asc_fe *fe, const int32_t *spectrum, uint64_t *energies)
-{
-    const int32_t *lo = spectrum + fe->first_bin, *hi = spectrum + fe->fft.n - fe->first_bin;
-    const uint16_t *w = fe->weights;
-    uint64_t rising = 0;
-
-    for (uint32_t i = 0; i <= fe->bands; i++) {
-        uint64_t total = 0, low = 0, high = 0, next;
-
-        for (uint32_t bins = fe->segments[i]; bins != 0; bins--, w++) {
-            uint32_t l = (uint32_t)*lo++, h = (uint32_t)*hi--;
-            total += ((uint64_t)h << 32) + l;
-            low += (uint64_t)l * *w;
-            high += (uint64_t)h * *w;
-        }
-        next = (high << 16) + (low >> 16);
-        energies[i] = rising + (total - next);
-        rising = next;
-    }
-}
-
-static int8_t quantise(int32_t log2_q16, int32_t mul, int32_t add, uint32_t bits)
-{
-    int32_t v = (int32_t)((add * 0x100000000LL + (int64_t)log2_q16 * mul + 0x80000000LL) >> 32) >> bits;
-
-    return (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v);
-}
-
-/* One row from fft.n readable samples. */
-static void make_row(asc_fe_state *s, const int16_t *x, asc_fe_row *row)
+/* The spectrum of fft.n readable samples, and the running totals of the bands. */
+static void analyse(asc_fe_state *s, const int16_t *x)
 {
     const asc_fe *fe = s->fe;
-    const int32_t one = (int32_t)fe->energy_bits * 65536; /* log2 of 1 LSB^2 */
-    uint64_t sum = 0;
 
-    asc_fft_power(&fe->fft, x, s->spectrum);
-    band_energies(fe, s->spectrum, s->energies);
-    for (uint32_t i = 0; i < fe->bands; i++) {
-        uint64_t energy = s->energies[i + 1];
-        int32_t l = log2_above(energy + fe->floor, one);
+    fe->fft.power(&fe->fft, x, s->spectrum);
+    if (fe->magnitude) {
+        fe->magnitude(s->spectrum, fe->fft.n);
+    }
+    fe->bank(fe, s->spectrum, s->totals);
+}
 
-        sum += energy;
+static int16_t level(const asc_fe *fe, const uint64_t *totals)
+{
+    int32_t l = log2_above(totals[fe->bands] - totals[0], fe->level_one);
+
+    return (int16_t)(fe->magnitude ? l >> 6 : l >> 7); /* of a magnitude, twice: the level is of powers */
+}
+
+/* ---- rows with deltas: the last 2 * side + 1 rows of log2 in Q16, each followed by its level ---- */
+
+static int8_t quantise(int32_t v, const asc_fe_band *band)
+{
+    int64_t scaled = band->add * 0x100000000LL + (int64_t)v * band->mul + 0x80000000LL;
+    int32_t q = (int32_t)(scaled >> 32) >> band->bits;
+
+    return (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
+}
+
+/* Takes the newest row in; writes the row `side` ago once there are enough around it. */
+static void row_with_deltas(asc_fe_state *s, asc_fe_row *row)
+{
+    const asc_fe *fe = s->fe;
+    const uint32_t side = fe->side, slots = 2u * side + 1u;
+    int32_t *const ring = (int32_t *)(s->frame + fe->fft.n);
+    int32_t *const newest = ring + s->next * (fe->bands + 1u);
+    const int32_t *at[2 * ASC_FE_MOST_SIDE + 1]; /* the rows from the oldest to the newest */
+
+    for (uint32_t b = 0; b < fe->bands; b++) {
+        newest[b] = log2_above(s->totals[b + 1] - s->totals[b] + fe->band[b].floor, fe->band[b].one);
+    }
+    newest[fe->bands] = level(fe, s->totals);
+    s->next = (uint16_t)(s->next + 1u == slots ? 0 : s->next + 1u);
+    if (s->rows < slots - 1u) {
+        s->rows++;
+        return;
+    }
+    for (uint32_t i = 0; i < slots; i++) {
+        at[i] = ring + (s->next + i < slots ? s->next + i : s->next + i - slots) * (fe->bands + 1u);
+    }
+    for (uint32_t b = 0; b < fe->bands; b++) {
+        int32_t own = at[side][b], sum = 0;
+
+        for (uint32_t d = 1; d <= side; d++) {
+            sum += (int32_t)d * (at[side + d][b] - at[side - d][b]);
+        }
         if (row->log2) {
-            row->log2[i] = (int16_t)(l >> 7);
+            row->log2[2 * b] = (int16_t)(own >> 7);
+            row->log2[2 * b + 1] = (int16_t)(((int64_t)sum * fe->delta_scale + 0x80000000LL) >> 32);
         }
         if (row->q) {
-            row->q[i] = quantise(l, fe->mul[i], fe->add[i], fe->int8_bits);
+            row->q[2 * b] = quantise(own, &fe->band[b]);
+            row->q[2 * b + 1] = quantise(sum, &fe->delta[b]);
         }
     }
-    row->level = (int16_t)(log2_above(sum, one + fe->log2_bands) >> 7);
+    row->level = (int16_t)at[side][fe->bands];
     row->ready = 1;
 }
 
-uint32_t asc_fe_state_bytes(const asc_fe *fe) { return ASC_FE_STATE_BYTES(fe->fft.n, fe->bands); }
+/* ---- the stream ---- */
+
+/* One frame from fft.n readable samples. */
+static void make_row(asc_fe_state *s, const int16_t *x, asc_fe_row *row)
+{
+    analyse(s, x);
+    if (s->fe->delta) {
+        row_with_deltas(s, row);
+    } else {
+        asc_bank_rows(s->fe, s->totals, row->log2, row->q ? row->q : (int8_t *)s->spectrum);
+        row->level = level(s->fe, s->totals);
+        row->ready = 1;
+    }
+}
+
+uint32_t asc_fe_state_bytes(const asc_fe *fe) { return ASC_FE_STATE_BYTES(fe->fft.n, fe->bands, fe->side); }
+
+uint32_t asc_fe_values(const asc_fe *fe) { return fe->delta ? 2u * fe->bands : fe->bands; }
+
+uint32_t asc_fe_first_samples(const asc_fe *fe) { return fe->window + 2u * fe->side * fe->hop; }
 
 asc_fe_state *asc_fe_init(void *memory, const asc_fe *fe)
 {
     asc_fe_state *s = memory;
 
+    memset(s, 0, sizeof *s);
     s->fe = fe;
-    s->energies = (uint64_t *)((uint8_t *)memory + 40);
-    s->spectrum = (int32_t *)(s->energies + fe->bands + 1);
+    s->totals = (uint64_t *)((uint8_t *)memory + 40);
+    s->spectrum = (int32_t *)(s->totals + fe->bands + 1);
     s->frame = (int16_t *)(s->spectrum + fe->fft.n);
-    s->filled = 0;
     memset(s->frame, 0, fe->fft.n * sizeof *s->frame);
     return s;
 }
@@ -128,7 +162,7 @@ asc_fe_state *asc_fe_init(void *memory, const asc_fe *fe)
 uint32_t asc_fe_push(asc_fe_state *s, const int16_t *x, uint32_t count, asc_fe_row *row)
 {
     const asc_fe *fe = s->fe;
-    uint32_t take = fe->window - s->filled;
+    uint32_t take = (uint32_t)fe->window - s->filled;
 
     row->ready = 0;
     if (s->filled == 0 && count >= fe->fft.n) { /* the frame lies in the caller's block: no copy */
@@ -138,14 +172,12 @@ uint32_t asc_fe_push(asc_fe_state *s, const int16_t *x, uint32_t count, asc_fe_r
     if (take > count) {
         take = count;
     }
-    if (take != 0) {
-        memcpy(s->frame + s->filled, x, take * sizeof *x);
-        s->filled += take;
-    }
+    asc_samples_move(s->frame + s->filled, x, take);
+    s->filled = (uint16_t)(s->filled + take);
     if (s->filled == fe->window) {
         make_row(s, s->frame, row);
-        s->filled = (uint32_t)fe->window - fe->hop;
-        memmove(s->frame, s->frame + fe->hop, s->filled * sizeof *s->frame);
+        s->filled = (uint16_t)(fe->window - fe->hop);
+        asc_samples_move(s->frame, s->frame + fe->hop, s->filled);
     }
     return take;
 }

@@ -25,23 +25,40 @@ UNITS = (
     Unit(
         "asc/asc_frontend.h",
         """
-        typedef struct {
+        typedef struct asc_fft_table asc_fft_table;
+        typedef void asc_fft_fn(const asc_fft_table *t, const int16_t *x, int32_t *buf);
+        struct asc_fft_table {
             uint16_t n;
             const int32_t *window;
             const int16_t *steps;
             const int32_t *twiddles;
-        } asc_fft_table;
-        void asc_fft_power(const asc_fft_table *t, const int16_t *x, int32_t *buf);
+            asc_fft_fn *power;
+        };
+        void asc_fft_power_256(const asc_fft_table *t, const int16_t *x, int32_t *buf);
+        void asc_fft_power_512(const asc_fft_table *t, const int16_t *x, int32_t *buf);
+        void asc_fft_power_1024(const asc_fft_table *t, const int16_t *x, int32_t *buf);
+        void asc_fft_power_2048(const asc_fft_table *t, const int16_t *x, int32_t *buf);
+        void asc_fft_power_4096(const asc_fft_table *t, const int16_t *x, int32_t *buf);
 
-        typedef struct asc_fe {
-            asc_fft_table fft;
-            uint16_t window, hop, bands, first_bin;
-            uint8_t energy_bits, int8_bits;
+        typedef struct asc_fe asc_fe;
+        typedef struct {
             uint64_t floor;
-            int32_t log2_bands;
+            int32_t one, mul, add, bits;
+        } asc_fe_band;
+        typedef void asc_bank_fn(const asc_fe *fe, const int32_t *spectrum, uint64_t *totals);
+        void asc_bank_triangles(const asc_fe *fe, const int32_t *spectrum, uint64_t *totals);
+        void asc_bank_sparse(const asc_fe *fe, const int32_t *spectrum, uint64_t *totals);
+        void asc_fft_magnitude(int32_t *spectrum, uint32_t n);
+        struct asc_fe {
+            asc_fft_table fft;
+            uint16_t window, hop, bands, first;
+            void (*magnitude)(int32_t *spectrum, uint32_t n);
+            asc_bank_fn *bank;
             const uint16_t *segments, *weights;
-            const int32_t *mul, *add;
-        } asc_fe;
+            const asc_fe_band *band, *delta;
+            int32_t level_one, delta_scale;
+            uint8_t side;
+        };
         typedef struct asc_fe_state asc_fe_state;
         uint32_t asc_fe_state_bytes(const asc_fe *fe);
         asc_fe_state *asc_fe_init(void *memory, const asc_fe *fe);

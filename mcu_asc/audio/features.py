@@ -55,7 +55,7 @@ def features(
     def one(clip: Clip) -> Features:
         key = _key(front_end, ds.identity(clip)).hex()
         entry = folder / key[:2] / f"{key}.npz"
-        found = _read(entry, cfg.bands)
+        found = _read(entry, cfg.values)
         if found is None:
             pcm = ds.pcm(clip, cfg.sample_rate_hz)
             found = frontend.extract(np.pad(pcm, (0, max(0, cfg.samples - pcm.size))), cfg)
@@ -102,7 +102,7 @@ def _arrays(tables: native.FrontEndTables) -> list[bytes]:
     return [np.asarray(value).tobytes() for value in values]
 
 
-def _read(entry: Path, bands: int) -> Features | None:
+def _read(entry: Path, values: int) -> Features | None:
     """The entry's rows; None where there is none or it is damaged (the archive holds a CRC of each array)."""
     try:
         with np.load(entry, allow_pickle=False) as archive:
@@ -111,7 +111,7 @@ def _read(entry: Path, bands: int) -> Features | None:
         return None
     rows = len(found["level_q9"])
     for name, (dtype, ndim) in FIELDS.items():
-        if found[name].dtype != dtype or found[name].shape != (rows, bands)[:ndim]:
+        if found[name].dtype != dtype or found[name].shape != (rows, values)[:ndim]:
             return None
     return Features(**found)
 

@@ -10,14 +10,16 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc import native
-from mcu_asc.audio.bank import BANKS, Bank, triangles
+from mcu_asc.audio import bank as banks
+from mcu_asc.audio.bank import BANKS, TRIANGULAR, Bank
 from mcu_asc.errors import UsageError
-from mcu_asc.native import FrontEndTables
+from mcu_asc.native import BAND, FrontEndTables
 from mcu_asc.nouns import FrontEndConfig
 
 Floats = NDArray[np.float64]
@@ -25,6 +27,12 @@ Floats = NDArray[np.float64]
 FFT_LENGTHS = (256, 512, 1024, 2048, 4096)
 FULL_SCALE_SQUARED = 2.0**30  # LSB^2
 INT8_BITS = range(10, 3, -1)  # fractional bits of the affine to int8, the best first
+KERNELS = {
+    "ref": ("asc_fft.c", "asc_bank.c"),
+    "dsp": ("asc_fft_dsp.c", "asc_fft_stages.S", "asc_bank_dsp.c", "asc_bank_loops.S"),
+}
+"""Flavour -> the front end's files in firmware/kernels."""
+DELTAS = (0, 3, 5, 7, 9)
 DB_PER_LOG2 = 10.0 * math.log10(2.0)
 
 
@@ -33,16 +41,21 @@ def _cosine(a: float) -> Callable[[int], Floats]:
     return lambda n: a - (1.0 - a) * np.cos(2.0 * np.pi * np.arange(n) / n)
 
 
+SPECTRA = ("power", "magnitude")
+NORMS = ("none", "slaney")
 WINDOWS: dict[str, Callable[[int], Floats]] = {"hann": _cosine(0.5), "hamming": _cosine(0.54)}
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """The rows of one clip; row r covers samples r * hop .. r * hop + window - 1."""
+    """The rows of one clip; row r covers samples (r + side) * hop .. (r + side) * hop + window - 1.
 
-    log2_q9: NDArray[np.int16]  # (rows, bands) log2(energy + floor), energies in LSB^2, Q9
-    q: NDArray[np.int8]  # (rows, bands) the network's input
-    level_q9: NDArray[np.int16]  # (rows,) log2 of the mean band energy without the floor, Q9
+    values = bands, or 2 * bands with deltas: log2 and delta of a band side by side.
+    """
+
+    log2_q9: NDArray[np.int16]  # (rows, values) log2(energy + floor), energies in LSB^2, Q9
+    q: NDArray[np.int8]  # (rows, values) the network's input
+    level_q9: NDArray[np.int16]  # (rows,) log2 of the mean band power without the floor, Q9
 
 
 # ---- the door ----------------------------------------------------------------------------------
@@ -58,14 +71,19 @@ def check(cfg: FrontEndConfig) -> None:
         ("hop", 1 <= cfg.hop <= cfg.window, f"1 to window = {cfg.window}"),
         ("window_shape", cfg.window_shape in WINDOWS, "one of " + ", ".join(WINDOWS)),
         ("bank", cfg.bank in BANKS, "one of " + ", ".join(BANKS)),
+        ("spectrum", cfg.spectrum in SPECTRA, "one of " + ", ".join(SPECTRA)),
+        ("norm", cfg.norm in NORMS, "one of " + ", ".join(NORMS)),
+        ("norm", cfg.norm == "none" or cfg.bank in TRIANGULAR, "none, for a bank without triangles"),
+        ("deltas", cfg.deltas in DELTAS, "one of " + ", ".join(map(str, DELTAS))),
         ("bands", 1 <= cfg.bands < cfg.fft // 2, f"1 to {cfg.fft // 2 - 1}"),
         ("f_max_hz", 0 < cfg.f_max_hz <= nyquist, f"above 0, at most half the sample rate = {nyquist:g}"),
         ("f_min_hz", 0 <= cfg.f_min_hz < cfg.f_max_hz, f"0 to below f_max_hz = {cfg.f_max_hz:g}"),
+        ("f_min_hz", cfg.f_min_hz > 0 or cfg.bank != "cqt", "above 0 for geometric steps"),
         ("floor_fs2", 0 <= cfg.floor_fs2 <= cfg.fft**2, f"0 to fft squared = {cfg.fft**2}"),
         ("rows", cfg.rows >= 1, "at least 1"),
-        ("mean", len(cfg.mean) in (0, cfg.bands), f"empty or one value a band, bands = {cfg.bands}"),
+        ("mean", len(cfg.mean) in (0, cfg.values), f"empty or one for each value of a row, {cfg.values}"),
         ("mean", all(map(math.isfinite, cfg.mean)), "finite"),
-        ("std", len(cfg.std) in (0, cfg.bands), f"empty or one value a band, bands = {cfg.bands}"),
+        ("std", len(cfg.std) in (0, cfg.values), f"empty or one for each value of a row, {cfg.values}"),
         ("std", all(0 < s < math.inf for s in cfg.std), "above 0"),
         ("scale", 0 < cfg.scale < math.inf, "above 0"),
         ("zero_point", -128 <= cfg.zero_point <= 127, "-128 to 127"),
@@ -78,17 +96,27 @@ def check(cfg: FrontEndConfig) -> None:
 
 
 def _bank(cfg: FrontEndConfig, bands: int) -> Bank:
-    return triangles(cfg.bank, bands, cfg.f_min_hz, cfg.f_max_hz, cfg.fft, cfg.sample_rate_hz)
+    return banks.make(
+        cfg.bank,
+        bands,
+        cfg.f_min_hz,
+        cfg.f_max_hz,
+        cfg.fft,
+        cfg.sample_rate_hz,
+        cfg.spectrum == "magnitude",
+    )
 
 
-def _empty_band(bank: Bank) -> int | None:
-    """The first band without a bin of weight, where there is one."""
-    segment = np.repeat(np.arange(bank.bands + 1), bank.segments)
-    rising = np.round(bank.rising * 65536)
-    right = np.bincount(segment, rising, bank.bands + 1)[:-1]
-    left = np.bincount(segment, 65536 - rising, bank.bands + 1)[1:]
-    empty = np.flatnonzero(right + left == 0)
-    return int(empty[0]) if empty.size else None
+def _norms(cfg: FrontEndConfig) -> Floats:
+    """(bands,) what each band's energy is multiplied by."""
+    if cfg.norm == "none":
+        return np.ones(cfg.bands)
+    return banks.slaney_norm(cfg.bank, cfg.bands, cfg.f_min_hz, cfg.f_max_hz)
+
+
+def _full_scale(cfg: FrontEndConfig) -> float:
+    """1.0 in units of band energies: LSB^2, or LSB of a magnitude."""
+    return math.sqrt(FULL_SCALE_SQUARED) if cfg.spectrum == "magnitude" else FULL_SCALE_SQUARED
 
 
 # ---- tables ------------------------------------------------------------------------------------
@@ -122,15 +150,18 @@ def _fft_tables(shape: Floats, n: int) -> tuple[NDArray[np.int32], NDArray[np.in
     return window.astype(np.int32), steps.astype(np.int16), words.astype(np.int32)
 
 
-def _affine(cfg: FrontEndConfig) -> tuple[int, NDArray[np.int32], NDArray[np.int32]]:
-    """(bits, mul, add) with int8 = ((log2 in Q16 * mul >> 32) + add) >> bits, rounding in add."""
-    mean = np.array(cfg.mean or (0.0,) * cfg.bands)
-    gain = 1.0 / (np.array(cfg.std or (1.0,) * cfg.bands) * cfg.scale)
+def _affine(
+    mean: Floats, std: Floats, cfg: FrontEndConfig, step: float, carry: float
+) -> tuple[int, NDArray[np.int32], NDArray[np.int32]]:
+    """(bits, mul, add) with int8 = ((x * mul >> 32) + add) >> bits, rounding in add.
+
+    x = value / step * 2^16 + carry, value in log2 units.
+    """
+    gain = 1.0 / (std * cfg.scale)
     offset = cfg.zero_point - mean * gain
     for bits in INT8_BITS:
-        mul = np.round(gain * 2.0 ** (16 + bits))
-        # asc_log2_q16 carries 64 for the rounding of the Q9 row: taken back here.
-        add = np.round(offset * 2.0**bits + 2.0 ** (bits - 1) - 64 * gain * 2.0 ** (bits - 16))
+        mul = np.round(gain * step * 2.0 ** (16 + bits))
+        add = np.round(offset * 2.0**bits + 2.0 ** (bits - 1) - carry * gain * step * 2.0 ** (bits - 16))
         if mul.max() < 2**31 and np.abs(add).max() <= 2**30:
             if mul.min() < 1:
                 break
@@ -142,39 +173,74 @@ def _affine(cfg: FrontEndConfig) -> tuple[int, NDArray[np.int32], NDArray[np.int
     )
 
 
+def _bands(cfg: FrontEndConfig, energy_bits: int) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    """(band, delta) of asc_fe: what makes values out of energies."""
+    mean = np.reshape(cfg.mean or (0.0,) * cfg.values, (cfg.bands, cfg.channels))
+    std = np.reshape(cfg.std or (1.0,) * cfg.values, (cfg.bands, cfg.channels))
+    norms = _norms(cfg)
+    floor = np.round(cfg.floor_fs2 * _full_scale(cfg) * 2.0**energy_bits / norms)
+    if floor.max() >= 2.0**62:
+        raise UsageError(
+            f"front end: floor_fs2 = {cfg.floor_fs2} does not fit 64-bit fixed point",
+            f"up to {cfg.floor_fs2 * 2.0**62 / floor.max():.3g} fits",
+        )
+    band = np.zeros(cfg.bands, BAND)
+    band["floor"] = floor.astype(np.uint64)
+    band["one"] = np.round((energy_bits - np.log2(norms)) * 65536) - native.log2_q16(2**31)
+    # asc_log2_q16 carries 64 for the rounding of the Q9 row: taken back here.
+    band["bits"], band["mul"], band["add"] = _affine(mean[:, 0], std[:, 0], cfg, 1.0, 64.0)
+    delta = np.zeros(cfg.bands if cfg.deltas else 0, BAND)
+    if cfg.deltas:
+        step = 1.0 / _regression(cfg.side)
+        delta["bits"], delta["mul"], delta["add"] = _affine(mean[:, 1], std[:, 1], cfg, step, 0.0)
+    return band, delta
+
+
+def _regression(side: int) -> int:
+    """Divisor of the regression slope over 2 * side + 1 rows."""
+    return 2 * sum(d * d for d in range(1, side + 1))
+
+
 @functools.lru_cache(maxsize=32)
 def tables(cfg: FrontEndConfig) -> FrontEndTables:
     """The constants of `asc_fe`.  Raises UsageError for a configuration that the C cannot run."""
     check(cfg)
     bank = _bank(cfg, cfg.bands)
-    empty = _empty_band(bank)
+    empty = bank.empty()
     if empty is not None:
-        most = next((b for b in range(cfg.bands - 1, 0, -1) if _empty_band(_bank(cfg, b)) is None), 0)
+        most = next((b for b in range(cfg.bands - 1, 0, -1) if _bank(cfg, b).empty() is None), 0)
         raise UsageError(
             f"front end: bands = {cfg.bands} leaves band {empty} without an FFT bin"
             f" ({cfg.sample_rate_hz / cfg.fft:g} Hz apart)",
             f"bands up to {most}, a longer fft, or a higher f_min_hz",
         )
     window, steps, twiddles = _fft_tables(WINDOWS[cfg.window_shape](cfg.window), cfg.fft)
-    energy_bits = 2 * (17 - cfg.fft.bit_length())  # 2 * log2(65536 / fft)
-    bits, mul, add = _affine(cfg)
+    magnitude = cfg.spectrum == "magnitude"
+    amplitude_bits = 17 - cfg.fft.bit_length()  # log2(65536 / fft)
+    energy_bits = amplitude_bits + 16 if magnitude else 2 * amplitude_bits
+    band, delta = _bands(cfg, energy_bits)
+    first, segments, weights = bank.tables()
+    one = native.log2_q16(2**31)
     made = FrontEndTables(
         n=cfg.fft,
         window_table=window,
         steps=steps,
         twiddles=twiddles,
+        power=f"asc_fft_power_{cfg.fft}",
         window=cfg.window,
         hop=cfg.hop,
         bands=cfg.bands,
-        first_bin=bank.first_bin,
+        first=first,
+        magnitude="asc_fft_magnitude" if magnitude else "NULL",
+        bank=bank.function,
+        segments=segments,
+        weights=weights,
+        band=band,
+        delta=delta,
+        level_one=energy_bits * 65536 + round(math.log2(cfg.bands) * 65536) - one,
+        delta_scale=round(2**32 / (128 * _regression(cfg.side))) if cfg.deltas else 0,
+        side=cfg.side,
         energy_bits=energy_bits,
-        int8_bits=bits,
-        floor=round(cfg.floor_fs2 * FULL_SCALE_SQUARED * 2**energy_bits),
-        log2_bands=round(math.log2(cfg.bands) * 65536),
-        segments=bank.segments.astype(np.uint16),
-        weights=np.minimum(np.round(bank.rising * 65536), 65535).astype(np.uint16),
-        mul=mul,
-        add=add,
     )
     for value in vars(made).values():
         if isinstance(value, np.ndarray):
@@ -193,7 +259,7 @@ def extract(pcm: NDArray[np.int16], cfg: FrontEndConfig) -> Features:
         cfg: the front end.
 
     Returns:
-        1 + (samples - window) // hop rows; none where the clip is shorter than a window.
+        1 + (samples - first_samples) // hop rows; none where the clip is shorter than that.
 
     Raises:
         UsageError: a configuration that the C cannot run, or samples that are not int16 mono.
@@ -224,20 +290,36 @@ def power(pcm: NDArray[np.int16], cfg: FrontEndConfig) -> Floats:
 
 
 def energies(pcm: NDArray[np.int16], cfg: FrontEndConfig) -> Floats:
-    """(rows, bands) float64 band energies in LSB^2, without the floor."""
-    return power(pcm, cfg) @ _bank(cfg, cfg.bands).matrix(cfg.fft // 2 + 1).T
+    """(frames, bands) float64 band energies in LSB^2 (LSB of a magnitude), normalised, without the floor."""
+    spectrum = power(pcm, cfg)
+    if cfg.spectrum == "magnitude":
+        spectrum = np.sqrt(spectrum)
+    return np.asarray(spectrum @ _bank(cfg, cfg.bands).matrix(cfg.fft // 2 + 1).T * _norms(cfg))
+
+
+def deltas(log2: Floats, side: int) -> Floats:
+    """(frames, bands) -> (frames - 2 * side, bands) slope per row by regression (The HTK Book, 5.9)."""
+    rows = max(0, len(log2) - 2 * side)
+    slope = np.zeros((rows, log2.shape[1]))
+    for d in range(1, side + 1):
+        slope += d * (log2[side + d : side + d + rows] - log2[side - d : side - d + rows])
+    return slope / _regression(side)
 
 
 def reference(pcm: NDArray[np.int16], cfg: FrontEndConfig) -> Floats:
-    """(rows, bands) float64 log2(energy + floor) in LSB^2, at least 0: what the C approximates."""
-    out: Floats = np.log2(np.maximum(energies(pcm, cfg) + cfg.floor_fs2 * FULL_SCALE_SQUARED, 1.0))
-    return out
+    """(rows, values) float64 log2(energy + floor) in LSB^2, at least 0: what the C approximates."""
+    log2 = np.log2(np.maximum(energies(pcm, cfg) + cfg.floor_fs2 * _full_scale(cfg), 1.0))
+    if cfg.deltas:
+        slope = deltas(log2, cfg.side)
+        own = log2[cfg.side : cfg.side + len(slope)]
+        log2 = np.stack([own, slope], axis=2).reshape(len(slope), cfg.values)
+    return np.asarray(log2)
 
 
 def quantise(log2: Floats, cfg: FrontEndConfig) -> NDArray[np.int8]:
-    """(rows, bands) log2 values -> the network's int8 input, in float64."""
-    mean = np.array(cfg.mean or (0.0,) * cfg.bands)
-    std = np.array(cfg.std or (1.0,) * cfg.bands)
+    """(rows, values) log2 values -> the network's int8 input, in float64."""
+    mean = np.array(cfg.mean or (0.0,) * cfg.values)
+    std = np.array(cfg.std or (1.0,) * cfg.values)
     q = np.floor((log2 - mean) / std / cfg.scale + 0.5) + cfg.zero_point
     out: NDArray[np.int8] = np.clip(q, -128, 127).astype(np.int8)
     return out
@@ -265,3 +347,17 @@ def c_source(cfg: FrontEndConfig) -> str:
     )
     template = environment.get_template("front_end.c.j2")
     return template.render(cfg=cfg, t=tables(cfg), version=__version__, fingerprint=cfg.fingerprint.hex())
+
+
+def table_bytes(cfg: FrontEndConfig) -> int:
+    """Flash of the tables that `c_source` writes."""
+    return sum(a.nbytes for a in vars(tables(cfg)).values() if isinstance(a, np.ndarray))
+
+
+def kernel_sources(flavour: str) -> list[Path]:
+    """The files of firmware/kernels/`flavour` that the front end needs; "ref" is portable, "dsp" for Cortex-M
+    with the DSP extension.  One of the two is linked beside firmware/asc."""
+    from mcu_asc import paths
+
+    folder = paths.firmware_dir() / "kernels" / flavour
+    return [folder / name for name in KERNELS[flavour]]

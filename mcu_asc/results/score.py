@@ -207,7 +207,7 @@ def interpreter_oracle(model: Model) -> Oracle | None:
         padded = np.pad(pcm, (0, max(0, fe.samples - len(pcm))))
         out = []
         for window in windows(extract(padded, fe).q, fe.rows, card.decision.hop_rows):
-            interpreter.set_input(np.ascontiguousarray(window).reshape(1, fe.rows, fe.bands, 1), 0)
+            interpreter.set_input(np.ascontiguousarray(window).reshape(1, fe.rows, fe.bands, fe.channels), 0)
             interpreter.invoke()
             out.append(interpreter.get_output(0).astype(np.int8).tobytes())
         return tuple(out)

@@ -1,5 +1,5 @@
-/* Portable C.  The 32-bit products are those of the Cortex-M4's SMULWB, SMMULR, SMMLAR and SMMLSR, so an
- * assembly version can compute the same integers. */
+/* Portable C.  The 32-bit products are those of the Cortex-M4's SMULWB, SMMULR, SMMLAR and SMMLSR, so that
+ * the assembly in kernels/dsp computes the same integers. */
 #include "asc_fft.h"
 
 #define SQRT_HALF_Q31 1518500250 /* sqrt(1/2) */
@@ -152,10 +152,10 @@ static inline const int32_t *stage(int32_t *b, int32_t n, int32_t m, const int32
     return tw;
 }
 
-void asc_fft_power(const asc_fft_table *t, const int16_t *x, int32_t *buf)
+/* n is a constant in each caller, so the compiler drops the branch that is not taken. */
+static inline void transform(const asc_fft_table *t, const int16_t *x, int32_t *buf, int32_t n)
 {
     const int32_t *tw = t->twiddles;
-    const int32_t n = t->n;
     int32_t m = 4;
 
     if (n & 0xAAAA) { /* an odd power of two */
@@ -168,4 +168,19 @@ void asc_fft_power(const asc_fft_table *t, const int16_t *x, int32_t *buf)
         tw = stage(buf, n, m, tw, 0);
     }
     stage(buf, n, m, tw, 1);
+}
+
+void asc_fft_power_256(const asc_fft_table *t, const int16_t *x, int32_t *buf) { transform(t, x, buf, 256); }
+void asc_fft_power_512(const asc_fft_table *t, const int16_t *x, int32_t *buf) { transform(t, x, buf, 512); }
+void asc_fft_power_1024(const asc_fft_table *t, const int16_t *x, int32_t *buf)
+{
+    transform(t, x, buf, 1024);
+}
+void asc_fft_power_2048(const asc_fft_table *t, const int16_t *x, int32_t *buf)
+{
+    transform(t, x, buf, 2048);
+}
+void asc_fft_power_4096(const asc_fft_table *t, const int16_t *x, int32_t *buf)
+{
+    transform(t, x, buf, 4096);
 }
