@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.dsp.fast import Fast, fast, is_relu, reach
+from mcu_asc.compiler.dsp.fast import Fast, fast, is_relu, sums
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
 from mcu_asc.nouns import Graph, Op
@@ -61,7 +61,7 @@ class _Matrix:
     act: tuple[int, int]
 
     def fast(self) -> Fast | None:
-        return fast(self.factors, self.out_zero, self.act, reach(self.weights, self.bias))
+        return fast(self.factors, self.out_zero, self.act, self.bias, sums(self.weights, self.bias))
 
 
 def _matrix(graph: Graph, op: Op) -> _Matrix:
@@ -74,7 +74,7 @@ def _matrix(graph: Graph, op: Op) -> _Matrix:
 
 
 def _tables(name: str, m: _Matrix, f: Fast, order: NDArray[np.int64], doubled: bool) -> tuple[Array, Array]:
-    bias = m.bias.astype(np.int64) * (2 if doubled else 1)
+    bias = f.bias * (2 if doubled else 1)
     return (
         Array("uint32_t", f"{name}_weights", pack_gemm4(m.weights, order)),
         pairs_array(f"{name}_pairs", bias, f),

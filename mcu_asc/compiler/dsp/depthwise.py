@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.dsp.fast import fast, is_relu, reach
+from mcu_asc.compiler.dsp.fast import fast, is_relu, sums
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
 from mcu_asc.nouns import Graph, Op
@@ -53,7 +53,7 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
     flat = taps.reshape(9, channels).T
     in_zero, out_zero = per_tensor(x)[1], per_tensor(y)[1]
     bias = folded_bias(bias_of(graph, op, channels), flat, in_zero)
-    f = fast(channel_multipliers(x, w, y, channels), out_zero, a.act, reach(flat, bias))
+    f = fast(channel_multipliers(x, w, y, channels), out_zero, a.act, bias, sums(flat, bias))
     if f is None:
         return None
 
@@ -71,7 +71,7 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
     scratch = 4 * strip_rows * n + 4 * 8 * positions
     name = f"op{op.index}"
     words = pack_dw3(taps.transpose(1, 0, 2) if tall else taps, stride)
-    rows = np.column_stack([words, 2 * bias.astype(np.int64), f.multiplier, f.offset, f.right])
+    rows = np.column_stack([words, 2 * f.bias, f.multiplier, f.offset, f.right])
     fields: dict[str, int | str | tuple[int, ...]] = {
         "channels": channels,
         "strip_rows": strip_rows,

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from mcu_asc.compiler.dsp.fast import fast, is_relu
+from mcu_asc.compiler.dsp.fast import Sums, fast, is_relu
 from mcu_asc.compiler.fixed import INT8_MAX, INT8_MIN, multiply, quantize_multiplier
 from mcu_asc.compiler.ops import OPS
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
@@ -30,7 +30,8 @@ def _sum(graph: Graph, op: Op) -> Lowered | None:
         whole, other, factor, sign = b, a, fa, 1
     else:
         return None
-    f = fast([fy], per_tensor(y)[1], op.attrs.act, np.array([1 << (LEFT_SHIFT + 8)], np.int64))
+    most = np.array([1 << (LEFT_SHIFT + 8)], np.int64)  # two terms below 2^27 each
+    f = fast([fy], per_tensor(y)[1], op.attrs.act, np.zeros(1, np.int32), Sums(-most, most))
     if f is None:
         return None
     zero = per_tensor(other)[1]

@@ -13,43 +13,63 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.fixed import INT8_MAX, INT8_MIN
+from mcu_asc.compiler.fixed import INT8_MAX, INT8_MIN, clamp, multiply
 
 _MAX_RIGHT = 22  # zero * 2^e and a product of 31 bits stay within 32
 _MAX_SUM = 1 << 29  # doubled, and with the bias doubled, within 32 bits with room for the offset
 
 
 @dataclass(frozen=True)
-class Fast:
-    """Per channel: multiplier, offset, right shift; what they say is exact for the sums that can occur."""
+class Sums:
+    """What each channel's sum can be on any int8 input."""
 
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fast:
+    """Per channel: bias, multiplier, offset, right shift; exact for the sums that can occur."""
+
+    bias: NDArray[np.int64]
     multiplier: NDArray[np.int64]
     offset: NDArray[np.int64]
     right: NDArray[np.int64]
 
 
-def reach(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The largest |bias + sum(weights * x)| that any int8 x gives on the way; weights [channels, taps]."""
-    taps = np.abs(weights.astype(np.int64)).sum(axis=1) * -INT8_MIN
-    return np.asarray(np.abs(bias.astype(np.int64)) + taps)
+def sums(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> Sums:
+    """Of bias + sum(weights * x); weights [channels, taps]."""
+    w = weights.astype(np.int64)
+    up, down = np.maximum(w, 0).sum(axis=1), np.minimum(w, 0).sum(axis=1)
+    base = bias.astype(np.int64)
+    return Sums(base + up * INT8_MIN + down * INT8_MAX, base + up * INT8_MAX + down * INT8_MIN)
 
 
 def fast(
-    factors: Sequence[tuple[int, int]], zero: int, act: tuple[int, int], sums: NDArray[np.int64]
+    factors: Sequence[tuple[int, int]],
+    zero: int,
+    act: tuple[int, int],
+    bias: NDArray[np.int32],
+    reach: Sums,
 ) -> Fast | None:
     """The fast form of (multiplier, shift) per channel, or None where one has none.
 
-    sums  the largest |sum| of each channel
+    A channel whose output is the same for all its sums, as pruning leaves them, has one whatever its factor.
     """
-    if act != (INT8_MIN, INT8_MAX) or int(sums.max(initial=0)) >= _MAX_SUM:
+    if act != (INT8_MIN, INT8_MAX):
         return None
-    m = np.array([f[0] for f in factors], np.int64)
-    e = -np.array([f[1] for f in factors], np.int64)
-    nothing = (m == 0) | ((e > _MAX_RIGHT) & (sums < (1 << np.maximum(e - 1, 0).astype(np.int64))))
-    m, e = np.where(nothing, 0, m), np.where(nothing, 1, e)
-    if int(e.min()) < 1 or int(e.max()) > _MAX_RIGHT:
-        return None
-    return Fast(m, (1 << (e - 1)) + zero * (1 << e), e)
+    rows = []
+    for (m, shift), b, low, high in zip(
+        factors, bias.tolist(), reach.low.tolist(), reach.high.tolist(), strict=True
+    ):
+        least, most = (clamp(multiply(s, m, shift) + zero, *act) for s in (low, high))
+        if least == most:
+            rows.append((0, 0, 1 + 2 * least, 1))
+        elif -_MAX_RIGHT <= shift <= -1 and max(-low, high) + abs(b) < _MAX_SUM:
+            rows.append((b, m, (1 << (-shift - 1)) + zero * (1 << -shift), -shift))
+        else:
+            return None
+    return Fast(*np.array(rows, np.int64).T)
 
 
 def is_relu(zero: int) -> bool:
