@@ -491,7 +491,7 @@ def boards(as_json: bool) -> None:
     """List the boards."""
     rows = [config.load_board(name) for name in config.board_names()]
     if as_json:
-        _print_json([dataclasses.asdict(b) for b in rows])
+        _print_json({"boards": [dataclasses.asdict(b) for b in rows]})
         return
     from rich.table import Table
 
@@ -514,7 +514,7 @@ def doctor(as_json: bool) -> None:
 
     findings = examine()
     if as_json:
-        _print_json([dataclasses.asdict(f) for f in findings])
+        _print_json({"findings": [dataclasses.asdict(f) for f in findings]})
     else:
         for f in findings:
             mark = (

@@ -145,7 +145,7 @@ def test_bench_json(asc: Asc, project: Path, tmp_path: Path) -> None:
 def test_about_json(asc: Asc, verb: str) -> None:
     code, out, _ = asc(verb, "--json")
     assert code == 0
-    assert json.loads(out)
+    assert isinstance(json.loads(out), dict)
 
 
 def test_people_get_tables(asc: Asc, project: Path, tmp_path: Path) -> None:
