@@ -13,6 +13,7 @@
 #ifndef ASC_NN_DSP_H
 #define ASC_NN_DSP_H
 #include "asc_nn.h"
+#include "asc_window.h"
 
 /* Two output channels: where their sums start, and how they become outputs. */
 typedef struct {
@@ -62,13 +63,11 @@ void asc_pointwise_dsp(const asc_pointwise *p, const int8_t *x, int8_t *y, void 
 /* CONV_2D, one group, no dilation: rows are padded in scratch, columns gathered there. */
 typedef struct {
     int32_t batches;
-    int32_t in_h, in_w, in_c;
+    asc_window window;
     int32_t out_h, out_w, out_c;
     int32_t kernel_h, kernel_w;
     int32_t stride_h, stride_w;
-    int32_t pad_top, pad_left;
-    int32_t in_zero;
-    int32_t rows, pitch; /* of the window of input rows in scratch; bytes from one to the next */
+    int32_t pad_top;
     asc_gemm shape;
     asc_gemm4_fn *gemm;
     const uint32_t *weights;
@@ -79,6 +78,41 @@ typedef struct {
     (16 * (k_pairs) + 8 * (c_pairs) + (rows) * (pitch))
 
 void asc_window_conv_dsp(const asc_window_conv *p, const int8_t *x, int8_t *y, void *scratch);
+/* Winograd's F(2, 3) along rows; asc_winograd.S tells the formula.  Four passes over K; columns are
+ * [k_pairs_03][4 passes][4] words, a pair of pixels a word, passes 1 and 2 without the rest of the taps. */
+typedef struct {
+    uint32_t k_pairs_12, k_pairs_03; /* pairs of K in passes 1 and 2, in 0 and 3 */
+    uint32_t c_pairs, stride;
+} asc_winograd;
+
+/* Columns of one pair of pixels: three taps at a time from four pixels `pitch` bytes apart, or one tap. */
+void asc_winograd_main(const int8_t *x, uint32_t *columns, uint32_t channels, uint32_t pitch);
+void asc_winograd_rest(const int8_t *x, uint32_t *columns, uint32_t channels, uint32_t pitch);
+
+/* 8 pixels times all channels.  weights[c_pairs][passes 1, 2, 0, 3][pairs of K][2] words, halfwords doubled:
+ * {c0 k, c0 k'}, {c1 k, c1 k'}; pass 3 negated but for the rest of the taps.  Biases doubled. */
+typedef void asc_winograd_kernel(const uint32_t *columns, const uint32_t *weights, const asc_pair *pairs,
+                                 int8_t *y, const asc_winograd *shape);
+asc_winograd_kernel asc_winograd_relu, asc_winograd_linear;
+
+/* CONV_2D, stride 1, channels a multiple of 4, kernel three columns wide and more. */
+typedef struct {
+    int32_t batches;
+    asc_window window;
+    int32_t out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w;
+    int32_t pad_top;
+    asc_winograd shape;
+    asc_winograd_kernel *kernel;
+    const uint32_t *weights;
+    const asc_pair *pairs;
+} asc_winograd_conv;
+
+#define ASC_WINOGRAD_CONV_SCRATCH(k_pairs_03, c_pairs, rows, pitch)                                          \
+    (64 * (k_pairs_03) + 16 * (c_pairs) + (rows) * (pitch))
+
+void asc_winograd_conv_dsp(const asc_winograd_conv *p, const int8_t *x, int8_t *y, void *scratch);
+
 /* ---- depthwise 3x3 --------------------------------------------------------------------------------- */
 
 /* Strips run along one side of the image.  Lines hold four channels, [4][columns][2] words, padding included:

@@ -1,0 +1,62 @@
+"""Convolutions and dense layers as products of matrices: what their kernels' tables have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_asc.compiler.dsp.fast import Fast, fast, sums
+from mcu_asc.compiler.ops.base import Array, per_tensor
+from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
+from mcu_asc.nouns import Graph, Op
+
+
+def k_order(run: int, runs: int = 1) -> NDArray[np.int64]:
+    """Which two values of K each pair of a column holds, as asc_expand4 puts them; -1 = none.  [pairs, 2]
+
+    Each of `runs` runs is paired for itself.
+    """
+    whole = run // 4 * 4
+    pairs = [(k + j, k + j + 2) for k in range(0, whole, 4) for j in (0, 1)]
+    k = whole
+    pairs += {0: [], 1: [(k, -1)], 2: [(k, k + 1)], 3: [(k, k + 2), (k + 1, -1)]}[run - whole]
+    one = np.array(pairs, np.int64).reshape(-1, 2)
+    return np.concatenate([np.where(one < 0, -1, one + r * run) for r in range(runs)])
+
+
+def even(channels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A channel of zeros after an odd last one."""
+    return np.concatenate([channels, np.zeros((len(channels) % 2, *channels.shape[1:]), channels.dtype)])
+
+
+def pairs_array(name: str, bias: NDArray[np.int64], f: Fast) -> Array:
+    """asc_pair[]: the biases and the fast forms of two channels a row."""
+    columns = np.stack([f.multiplier, f.offset, f.right], axis=1)
+    two = even(columns).reshape(-1, 6)
+    two[:, 5] += two[:, 5] == 0  # of no channel; shifts are at least 1
+    return Array("asc_pair", name, np.concatenate([even(bias).reshape(-1, 2), two], axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """One op as a product: weights [channels, K], bias with the input's zero point folded in."""
+
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    factors: list[tuple[int, int]]
+    out_zero: int
+    act: tuple[int, int]
+
+    def fast(self) -> Fast | None:
+        return fast(self.factors, self.out_zero, self.act, self.bias, sums(self.weights, self.bias))
+
+
+def matrix(graph: Graph, op: Op) -> Matrix:
+    x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    assert w.data is not None
+    weights = np.asarray(w.data, np.int8).reshape(w.shape[0], -1)
+    factors = channel_multipliers(x, w, y, len(weights))
+    bias = folded_bias(bias_of(graph, op, len(weights)), weights, per_tensor(x)[1])
+    return Matrix(weights, bias, factors, per_tensor(y)[1], op.attrs.act)
