@@ -42,21 +42,36 @@ class Accuracy:
 
 
 def rounding_floor(cfg: FrontEndConfig) -> np.ndarray:
-    """(bands,) energy in LSB^2."""
+    """(bands,) energy in LSB^2, or LSB of a magnitude."""
     window = frontend.WINDOWS[cfg.window_shape](cfg.window)
     weights = frontend._bank(cfg, cfg.bands).matrix(cfg.fft // 2 + 1)
-    return np.asarray(weights.sum(axis=1) * (window**2).sum() / 12)
+    noise = (window**2).sum() / 12
+    return np.asarray(weights.sum(axis=1) * (noise**0.5 if cfg.spectrum == "magnitude" else noise))
+
+
+def db_per_log2(cfg: FrontEndConfig) -> float:
+    return frontend.DB_PER_LOG2 * (2 if cfg.spectrum == "magnitude" else 1)
+
+
+def above_floor(pcm: np.ndarray, cfg: FrontEndConfig) -> np.ndarray:
+    """(rows, values) which values count; a delta where all the rows that it sees do."""
+    norms = frontend._norms(cfg)
+    above = frontend.energies(pcm, cfg) / norms >= rounding_floor(cfg)
+    if not cfg.deltas:
+        return np.asarray(above)
+    views = np.lib.stride_tricks.sliding_window_view(above, cfg.deltas, axis=0)
+    both = np.stack([views[..., cfg.side], views.all(axis=-1)], axis=2)
+    return np.asarray(both.reshape(len(views), cfg.values))
 
 
 def measure(clips: Iterable[np.ndarray], cfg: FrontEndConfig) -> Accuracy:
     """Errors of `extract` against `reference` and `quantise`."""
-    cfg = replace(cfg, scale=STEP_DB / frontend.DB_PER_LOG2, zero_point=-128)
-    floor = np.log2(rounding_floor(cfg))
+    cfg = replace(cfg, scale=STEP_DB / db_per_log2(cfg), zero_point=-128)
     errors, differences = [], []
     for pcm in clips:
         ours, right = frontend.extract(pcm, cfg), frontend.reference(pcm, cfg)
-        above = right >= floor
-        errors.append(((ours.log2_q9 / 512 - right) * frontend.DB_PER_LOG2)[above])
+        above = above_floor(pcm, cfg)
+        errors.append(((ours.log2_q9 / 512 - right) * db_per_log2(cfg))[above])
         differences.append((ours.q.astype(int) - frontend.quantise(right, cfg))[above])
     error, difference = np.abs(np.concatenate(errors)), np.abs(np.concatenate(differences))
     return Accuracy(
@@ -69,17 +84,17 @@ def measure(clips: Iterable[np.ndarray], cfg: FrontEndConfig) -> Accuracy:
     )
 
 
-def synthetic(dbfs: float, seconds: float = 2.0) -> dict[str, np.ndarray]:
+def synthetic(dbfs: float, seconds: float = 2.0, rate: int = RATE) -> dict[str, np.ndarray]:
     """Signals with their peak at dbfs, int16."""
     rng = np.random.default_rng(11)
-    n = int(RATE * seconds)
-    t = np.arange(n) / RATE
+    n = int(rate * seconds)
+    t = np.arange(n) / rate
     impulses = np.zeros(n)
     impulses[::777] = 1.0
     signals = {
         "noise": rng.uniform(-1, 1, n),
         "sweep": np.sin(
-            2 * np.pi * 20 * RATE / 40 / np.log(400) * (400 ** (t / seconds) - 1) * seconds / 400
+            2 * np.pi * 20 * rate / 40 / np.log(400) * (400 ** (t / seconds) - 1) * seconds / 400
         ),
         "sine": np.sin(2 * np.pi * 1234.5 * t),
         "bin sine": np.sin(2 * np.pi * 1062.5 * t),  # not repeating every hop: that would be one value, often
