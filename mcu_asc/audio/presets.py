@@ -55,8 +55,8 @@ PRESETS: dict[str, Preset] = {
     ),
     "crosstask2020": Preset(
         _paper(16_000, 400, 240, 1024, "mel-htk", 64, 666),
-        'Cross-task 2020: "64 dimensions extracted from 25ms segments with 10ms overlap", of 10 s. No rate is '
-        "given: VGGish's 16 kHz; FFT 1024, because at 512 low bands would have no bin.",
+        'Cross-task 2020: "64 dimensions extracted from 25ms segments with 10ms overlap", of 10 s. No rate '
+        "is given: VGGish's 16 kHz; FFT 1024, because at 512 low bands would have no bin.",
     ),
     "rion2022": Preset(
         _with(_paper(44_100, 4096, 1024, 4096, "mel-slaney", 256, 44), norm="slaney", deltas=5),
