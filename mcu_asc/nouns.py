@@ -201,14 +201,45 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Band:
+    """Ops first .. last run together, a few rows at a time: compiler/bands.py."""
+
+    first: int  # op index
+    last: int
+    rows: int  # output rows a call, at most
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which ops run in bands; the others run whole, each after the one before it."""
+
+    bands: tuple[Band, ...] = ()  # disjoint, in order
+    extra_cycles: int = 0  # what the bands cost at most, an estimate
+    cycles: int = 0  # of all ops run whole, by the same estimate
+
+
+@dataclass(frozen=True)
+class Move:
+    """A tensor makes room before a band that writes over it."""
+
+    band: int  # the band's first op
+    tensor: int
+    target: int  # offset; the source is where `MemoryPlan.offsets` has the tensor
+    bytes: int
+
+
+@dataclass(frozen=True)
 class MemoryPlan:
     """Where each activation lies in the arena; bytes, 16-aligned."""
 
-    offsets: Mapping[int, int]  # tensor index -> offset
+    offsets: Mapping[int, int]  # tensor index -> offset; of its line buffer where `windows` names it
     scratch: Mapping[int, tuple[int, int]]  # op index -> (offset, bytes)
     arena_bytes: int
     live_bytes: tuple[int, ...]  # largest live set at each op, the lower bound of the arena
     peak_op: int  # op index of the largest live set
+    schedule: Schedule = Schedule()
+    windows: Mapping[int, int] = field(default_factory=dict)  # tensor index -> rows that exist at a time
+    moves: tuple[Move, ...] = ()
 
     @property
     def lower_bound_bytes(self) -> int:

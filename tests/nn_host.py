@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc import compiler, paths
+from mcu_asc.nouns import Schedule
 
 _FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Werror"]
 _PROBE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)
@@ -49,13 +50,23 @@ class Network:
         return self.arena[m.output_offset : m.output_offset + m.output_bytes].copy()
 
 
-def write_sources(models: Mapping[str, bytes], folder: Path) -> list[Path]:
-    """model.c of each .tflite, with asc_net named asc_net_NAME; then the kernels."""
+def write_sources(
+    models: Mapping[str, bytes], folder: Path, schedules: Mapping[str, Schedule | None] | None = None
+) -> list[Path]:
+    """model.c of each .tflite, with asc_net named asc_net_NAME; then the kernels.
+
+    schedules  how each runs, None for what the planner chooses; those not named run every op whole
+    """
     kernels: set[str] = set()
     found = []
     for name, content in models.items():
         model = compiler.read(content)
-        text = compiler.emit(model, compiler.plan(model.graph))["model.c"]
+        plan = compiler.plan(model.graph, schedule=(schedules or {}).get(name, Schedule()))
+        text = compiler.emit(model, plan)["model.c"]
+        if plan.schedule.bands:
+            bands = folder / "asc_bands.c"
+            bands.write_bytes((paths.firmware_dir() / "asc" / bands.name).read_bytes())
+            found = [*(f for f in found if f != bands), bands]
         kernels.update(compiler.kernel_sources(model.graph))
         path = folder / f"{name}.c"
         path.write_bytes(b"#define asc_net asc_net_" + name.encode() + b"\n" + text)
@@ -64,10 +75,12 @@ def write_sources(models: Mapping[str, bytes], folder: Path) -> list[Path]:
     return found + [reference / k for k in sorted(kernels)]
 
 
-def build(models: Mapping[str, bytes], folder: Path) -> dict[str, Network]:
-    """Compile the models into one shared library."""
+def build(
+    models: Mapping[str, bytes], folder: Path, schedules: Mapping[str, Schedule | None] | None = None
+) -> dict[str, Network]:
+    """Compile the models into one shared library; `schedules` as for write_sources."""
     library = folder / "models.so"
-    gcc(["-O2", "-shared", "-fPIC", "-o", library, *write_sources(models, folder)])
+    gcc(["-O2", "-shared", "-fPIC", "-o", library, *write_sources(models, folder, schedules)])
     loaded = ctypes.CDLL(str(library))
     return {name: Network(_AscModel.in_dll(loaded, f"asc_net_{name}")) for name in models}
 
@@ -106,7 +119,10 @@ int main(void)
 
 
 def run_sanitized(
-    models: Mapping[str, bytes], cases: list[tuple[str, int, NDArray[np.int8]]], folder: Path
+    models: Mapping[str, bytes],
+    cases: list[tuple[str, int, NDArray[np.int8]]],
+    folder: Path,
+    schedules: Mapping[str, Schedule | None] | None = None,
 ) -> bytes:
     """All outputs, one after the other, of (model, fill, input) cases under address and UB sanitizers."""
     names = list(models)
@@ -119,7 +135,7 @@ def run_sanitized(
     )
     program = folder / "sanitized"
     sanitize = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    gcc([*sanitize, "-o", program, driver, *write_sources(models, folder)])
+    gcc([*sanitize, "-o", program, driver, *write_sources(models, folder, schedules)])
     data = b"".join(
         np.array([names.index(name), fill], "<u4").tobytes() + x.astype(np.int8).tobytes()
         for name, fill, x in cases

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from unicorn import arm_const as reg
 
 from mcu_asc import compiler, paths, toolchain
-from mcu_asc.nouns import MemoryPlan, Model
+from mcu_asc.nouns import MemoryPlan, Model, Schedule
 
 _CPU = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 _FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-funsigned-char", "-ffunction-sections")
@@ -30,7 +30,7 @@ _STACK_BYTES = 8 * _PAGE
 
 def apart(model: Model, at_end: bool) -> MemoryPlan:
     """A plan in which buffers lie pages apart, at the ends of their pages or at the starts."""
-    plan = compiler.plan(model.graph, "dsp")
+    plan = compiler.plan(model.graph, "dsp", schedule=Schedule())
     where: dict[int, int] = {}
     top = _PAGE
     sizes = dict.fromkeys(plan.offsets.values(), 0)

@@ -23,7 +23,7 @@ from mcu_asc.compiler.ops.reduce import groups
 from mcu_asc.compiler.plan import ALIGN, Buffer, arena_bytes, live_bytes, place
 from mcu_asc.config import card_to_json
 from mcu_asc.errors import UsageError
-from mcu_asc.nouns import FrontEndConfig, Graph, ModelCard
+from mcu_asc.nouns import FrontEndConfig, Graph, ModelCard, Schedule
 
 # ---- refusals ------------------------------------------------------------------------------------
 
@@ -360,7 +360,7 @@ def test_buffers_in_use_together_never_overlap(buffers: list[Buffer]) -> None:
 
 def _check_plan(graph: Graph) -> None:
     """Replay the model byte by byte: what an op reads must still be what was written for it."""
-    plan = compiler.plan(graph)
+    plan = compiler.plan(graph, schedule=Schedule())
     owner: list[int | None] = [None] * plan.arena_bytes
     content: dict[int, int] = {}  # tensor -> the tensor whose bytes it shares
 

@@ -327,11 +327,11 @@ static void status(asc_app *app, const asc_frame *frame)
     }
 }
 
+/* A layer that runs in pieces comes by after each of them. */
 static void probe(void *context, uint32_t layer)
 {
     asc_app *app = context;
-    app->m.layer_cycles[layer] = asc_port_cycles() - app->layer_start;
-    app->layers = layer + 1;
+    app->m.layer_cycles[layer] += asc_port_cycles() - app->layer_start;
     app->layer_start = asc_port_cycles();
 }
 
@@ -380,10 +380,12 @@ static void bench(asc_app *app, const asc_frame *frame)
     arm(app);
     send_words(app, ASC_BUSY, &app->window, 1);
     make_input(app);
+    memset(app->m.layer_cycles, 0, model->layers * sizeof *app->m.layer_cycles);
     cycles = asc_port_cycles();
     app->layer_start = cycles;
     model->invoke(app->m.arena, probe, app);
     cycles = asc_port_cycles() - cycles;
+    app->layers = model->layers;
     for (uint32_t first = 0; first < app->layers; first += at_most) {
         uint32_t n = app->layers - first < at_most ? app->layers - first : at_most;
         asc_tx tx;

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Called after each layer with its index, 0 .. layers-1; NULL where nobody measures. */
+/* Called with a layer's index, 0 .. layers-1, after the layer, or after each piece of one that runs a few rows
+ * at a time, in turns with others; NULL where nobody measures. */
 typedef void asc_probe_fn(void *context, uint32_t layer);
 
 typedef struct {

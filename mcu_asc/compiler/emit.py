@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc import __version__, paths
+from mcu_asc.compiler.bandcode import HEADER as BANDS_HEADER
+from mcu_asc.compiler.bandcode import band_code
 from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops.base import Array, Call, Code, Params
 from mcu_asc.nouns import Graph, MemoryPlan, Model
@@ -22,6 +24,7 @@ _FILES: Mapping[str, tuple[str, tuple[str, ...]]] = {  # by flavour: the file's 
 }
 _CTYPES = {"int8": "int8_t", "int32": "int32_t"}
 _PER_LINE = 24
+_PLACES = ("ASC_BANDS_IN", "ASC_BANDS_IN2")
 
 
 def emit(model: Model, plan: MemoryPlan, flavour: str = "ref") -> dict[str, bytes]:
@@ -30,23 +33,40 @@ def emit(model: Model, plan: MemoryPlan, flavour: str = "ref") -> dict[str, byte
     `plan` is that of the same flavour; the file is called model_FLAVOUR.c where that is not "ref".
     """
     graph = model.graph
-    codes = {op.index: low.code for op, low in zip(graph.ops, lower(graph, flavour), strict=True)}
+    bands = {b.first: band_code(graph, plan, b, flavour) for b in plan.schedule.bands}
+    banded = {i for b in plan.schedule.bands for i in range(b.first, b.last + 1)}
+    whole = {
+        op.index: low.code
+        for op, low in zip(graph.ops, lower(graph, flavour), strict=True)
+        if op.index not in banded
+    }
+    codes = {**whole, **{i: b.code for i, b in bands.items()}}
     file, headers = _FILES[flavour]
     (source,), (result,) = graph.inputs, graph.outputs
     text = _template().render(
         version=__version__,
-        headers=headers,
+        headers=(*headers, BANDS_HEADER) if bands else headers,
         name=comment(graph.name),
         digest=hashlib.sha256(model.content).hexdigest(),
         arrays=[_array(a) for a in _constants(graph, codes) + [a for c in codes.values() for a in c.arrays]],
         params=[_params(p) for c in codes.values() for p in c.params],
         checks=[check for c in codes.values() for check in c.checks],
+        functions=[
+            {"name": f.name, **_call(graph, plan, f.op, f.call, by_place=True)}
+            for b in bands.values()
+            for f in b.functions
+        ],
+        tables=[t for b in bands.values() for t in b.tables],
         layers=[
             {
                 "index": op.index,
                 "title": f"{op.kind} {comment(graph.tensors[op.outputs[0]].name)} "
                 f"{'x'.join(map(str, graph.tensors[op.outputs[0]].shape))}",
-                "calls": [_call(graph, plan, op.index, c) for c in codes[op.index].calls],
+                "calls": [_call(graph, plan, op.index, c) for c in whole[op.index].calls]
+                if op.index in whole
+                else [],
+                "band": bands.get(op.index),
+                "whole": op.index in whole,
             }
             for op in graph.ops
         ],
@@ -134,12 +154,20 @@ def _field(value: int | str | tuple[int, ...]) -> str:
     return value if isinstance(value, str) else _number(value)
 
 
-def _call(graph: Graph, plan: MemoryPlan, op: int, call: Call) -> dict[str, str]:
-    def source(tensor: int) -> str:
-        return f"IN({plan.offsets[tensor]})" if graph.tensors[tensor].data is None else f"w{tensor}"
+def _call(graph: Graph, plan: MemoryPlan, op: int, call: Call, by_place: bool = False) -> dict[str, str]:
+    """The call on tensors where the plan has them, or `by_place` on rows at the places of an asc_piece."""
+    moving = [t for t in call.inputs if graph.tensors[t].data is None]
 
-    arguments = [f"&{call.params}", *(source(t) for t in call.inputs)]
-    arguments.append(f"OUT({plan.offsets[call.output] + call.output_skip})")
+    def source(position: int, tensor: int) -> str:
+        if graph.tensors[tensor].data is not None:
+            return f"w{tensor}"
+        if by_place:
+            return f"IN(at[{_PLACES[len([t for t in call.inputs[:position] if t in moving])]}])"
+        return f"IN({plan.offsets[tensor]})"
+
+    arguments = [f"&{call.params}", *(source(i, t) for i, t in enumerate(call.inputs))]
+    target = "at[ASC_BANDS_OUT]" if by_place else str(plan.offsets[call.output] + call.output_skip)
+    arguments.append(f"OUT({target})")
     if call.scratch:
         arguments.append(f"arena + {plan.scratch[op][0]}" if op in plan.scratch else "NULL")
     return {"function": call.function, "arguments": ", ".join(arguments)}
