@@ -39,13 +39,91 @@ def _two(kind: str, table: str = "", dtype: str = "int8", **options: Any) -> byt
     return f.bytes([x], [y])
 
 
-def _rim(dtype: str) -> bytes:
+def _rim(x: str, y: str = "int8", last: str = "DEQUANTIZE") -> bytes:
+    """QUANTIZE, TANH, and back; without what converts nothing."""
     f = File()
-    x = f.tensor((1, 4), dtype, name="serving_default_x")
-    q = f.activation((1, 4), 0.05, 0)
-    y = f.activation((1, 4), 0.05, 0)
-    f.op("QUANTIZE", [x], [q], "QuantizeOptions")
-    f.op("RELU6", [q], [y])
+    outer = f.tensor((1, 4), x, [0.05] * (x != "float32"), [128] * (x == "uint8"), name="serving_default_x")
+    inner = outer if x == "int8" else f.activation((1, 4), 0.05, 0)
+    tanh = f.activation((1, 4), 1 / 128, 0)
+    result = tanh if y == "int8" else f.tensor((1, 4), y, [1 / 128] * (y == "uint8"), [128] * (y == "uint8"))
+    if inner != outer:
+        f.op("QUANTIZE", [outer], [inner], "QuantizeOptions")
+    f.op("TANH", [inner], [tanh])
+    if result != tanh:
+        f.op(last, [tanh], [result], {"QUANTIZE": "QuantizeOptions"}.get(last, "DequantizeOptions"))
+    return f.bytes([outer], [result])
+
+
+def _rim_read_twice() -> bytes:
+    f = File()
+    x = f.tensor((1, 4), "float32", name="x")
+    a, b, y = f.activation((1, 4), 0.05, 0), f.activation((1, 4), 0.02, 0), f.activation((1, 4), 0.05, 0)
+    f.op("QUANTIZE", [x], [a], "QuantizeOptions")
+    f.op("QUANTIZE", [x], [b], "QuantizeOptions")
+    f.op("ADD", [a, b], [y], "AddOptions")
+    return f.bytes([x], [y])
+
+
+def _float_inside() -> bytes:
+    f = File()
+    x, y = f.activation((1, 4), 0.05, 0), f.activation((1, 4), 0.05, 0)
+    a, b = f.tensor((1, 4), "float32", name="a"), f.tensor((1, 4), "float32", name="b")
+    f.op("DEQUANTIZE", [x], [a], "DequantizeOptions")
+    f.op("SIN", [a], [b])
+    f.op("QUANTIZE", [b], [y], "QuantizeOptions")
+    return f.bytes([x], [y])
+
+
+def _float16_weights() -> bytes:
+    f = File()
+    x, w, y = f.tensor((1, 4), "float32"), f.tensor((3, 4), "float32"), f.tensor((1, 3), "float32")
+    half = f.tensor((3, 4), "float16", data=np.ones((3, 4)))
+    f.op("DEQUANTIZE", [half], [w], "DequantizeOptions")
+    f.op("FULLY_CONNECTED", [x, w], [y], "FullyConnectedOptions")
+    return f.bytes([x], [y])
+
+
+def _one(
+    kind: str,
+    x: tuple[int, ...],
+    y: tuple[int, ...] | list[tuple[int, ...]],
+    constants: tuple[Any, ...] = (),
+    table: str = "",
+    *,
+    last: bool = False,
+    outputs: tuple[float, int] = (0.05, 0),
+    scale: float = 0.05,
+    **options: Any,
+) -> bytes:
+    """One op on x and int32 constants, x last of them if so wanted."""
+    f = File()
+    a = f.activation(x, scale, 0)
+    found = [f.activation(shape, *outputs) for shape in (y if isinstance(y, list) else [y])]
+    feeds = [f.constant(c) for c in constants]
+    f.op(kind, [*feeds, a] if last else [a, *feeds], found, table, **options)
+    return f.bytes([a], found[:1])
+
+
+def _pair(
+    kind: str,
+    a: tuple[int, ...],
+    b: tuple[int, ...],
+    y: tuple[int, ...],
+    table: str = "",
+    scale: float = 0.05,
+) -> bytes:
+    f = File()
+    x, out = f.activation(a, 0.05, 0), f.activation(y, scale, 0)
+    k = f.tensor(b, "int8", [0.05], [0], data=np.zeros(b))
+    f.op(kind, [x, k], [out], table)
+    return f.bytes([x], [out])
+
+
+def _computed_indices() -> bytes:
+    f = File()
+    x, y = f.activation((1, 4), 0.05, 0), f.activation((1, 2), 0.05, 0)
+    indices = f.tensor((2,), "int32", name="where")
+    f.op("GATHER", [x, indices], [y], "GatherOptions", axis=1)
     return f.bytes([x], [y])
 
 
@@ -133,8 +211,11 @@ REFUSALS: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "unknown_op": (_two("FLOOR_DIV"), ("op 1 FLOOR_DIV", "supported: ", "CONV_2D")),
     "dynamic_batch": (_two("SHAPE", dtype="int32"), ("op 1 SHAPE", "batch_size=1")),
     "custom": (_custom(), ("op 0 CUSTOM TFLite_Detection (output 'spec')", "TFLITE_BUILTINS_INT8")),
-    "float_rim": (_rim("float32"), ("op 0 QUANTIZE", "inference_input_type", "tf.int8")),
-    "uint8_rim": (_rim("uint8"), ("op 0 QUANTIZE", "inference_input_type")),
+    "rim_of_16_bits": (_rim("int16"), ("input 'serving_default_x' is int16", "16-bit")),
+    "rim_read_twice": (_rim_read_twice(), ("input 'x' is float32", "tf.int8")),
+    "float_inside": (_float_inside(), ("op 0 DEQUANTIZE (output 'a')", "convert every layer to int8")),
+    "float16_weights": (_float16_weights(), ("op 0 DEQUANTIZE", "convert every layer to int8")),
+    "relu_n1_to_1": (_two("RELU_N1_TO_1"), ("op 1 RELU_N1_TO_1", "TFLM has no such op")),
     "float": (_float_model(), ("float32", "tf.int8")),
     "hybrid": (_hybrid(), ("input 't0' is float32", "tf.int8")),
     "int16": (
@@ -198,6 +279,109 @@ REFUSALS: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "broadcast": (_add((1, 4), (1, 3)), ("[1, 4] and [1, 3] do not broadcast",)),
     "broadcast_up": (_add((1, 1), (1, 3)), ("do not broadcast",)),
     "add_scale": (_add((1, 4), (1, 4), 1e-9), ("too small",)),
+    "min_max": (_pair("MAXIMUM", (1, 4), (1, 4), (1, 4), scale=0.1), ("op 0 MAXIMUM", "differently")),
+    "prelu_shape": (_pair("PRELU", (1, 4), (1, 3), (1, 4)), ("[1, 4] and [1, 3] do not broadcast",)),
+    "matmul_shape": (
+        _pair("BATCH_MATMUL", (2, 3, 4), (2, 3, 4), (2, 3, 4), "BatchMatMulOptions"),
+        ("[2, 3, 4] and [2, 3, 4] do not multiply to [2, 3, 4]",),
+    ),
+    "matmul_rank": (
+        _pair("BATCH_MATMUL", (4,), (4, 4), (1, 4), "BatchMatMulOptions"),
+        ("2 to 5 dimensions",),
+    ),
+    "matmul_depth": (
+        _pair("BATCH_MATMUL", (1, 33026), (33026, 1), (1, 1), "BatchMatMulOptions"),
+        ("33026 products can overflow",),
+    ),
+    "log_softmax_output": (_one("LOG_SOFTMAX", (1, 4), (1, 4)), ("scale 1/16 and zero point 127",)),
+    "log_softmax_depth": (
+        _one("LOG_SOFTMAX", (1, 4096), (1, 4096), outputs=(1 / 16, 127)),
+        ("4096 classes", "4095"),
+    ),
+    "log_softmax_scale": (
+        _one("LOG_SOFTMAX", (1, 4), (1, 4), outputs=(1 / 16, 127), scale=2.0**-26),
+        ("too small",),
+    ),
+    "softmax_depth": (
+        _one("SOFTMAX", (1, 512), (1, 512), (), "SoftmaxOptions", outputs=(1 / 256, -128), beta=1.0),
+        ("512 classes", "511"),
+    ),
+    "slice_outside": (
+        _one("SLICE", (1, 4), (1, 2), ([0, 3], [1, 2]), "SliceOptions"),
+        ("begin [0, 3] and size [1, 2] leave [1, 4]",),
+    ),
+    "slice_rank": (
+        _one("SLICE", (1,) * 6, (1,) * 6, ([0] * 6, [1] * 6), "SliceOptions"),
+        ("6 dimensions; TFLM takes 1 to 5",),
+    ),
+    "strided_slice_rank": (
+        _one("STRIDED_SLICE", (1,) * 5, (1,) * 5, ([0] * 5, [1] * 5, [1] * 5), "StridedSliceOptions"),
+        ("5 dimensions; TFLM takes 1 to 4",),
+    ),
+    "stride_of_zero": (
+        _one("STRIDED_SLICE", (1, 4), (1, 4), ([0, 0], [1, 4], [1, 0]), "StridedSliceOptions"),
+        ("op 0 STRIDED_SLICE", "do not fit"),
+    ),
+    "strided_slice_of_nothing": (
+        _one("STRIDED_SLICE", (1, 4), (1, 1), ([0, 3], [1, 3], [1, 1]), "StridedSliceOptions"),
+        ("takes nothing along axis 1",),
+    ),
+    "strided_slice_ellipsis": (
+        _one(
+            "STRIDED_SLICE", (1, 4), (1, 4), ([0, 0], [1, 4], [1, 1]), "StridedSliceOptions", ellipsisMask=1
+        ),
+        ("TFLM ignores them",),
+    ),
+    "split_axis": (
+        _one("SPLIT", (1, 4), [(1, 2), (1, 2)], ([2],), "SplitOptions", last=True, numSplits=2),
+        ("axis 2 is not one of 2",),
+    ),
+    "split_sizes": (
+        _one("SPLIT", (1, 4), [(1, 2), (1, 1)], ([1],), "SplitOptions", last=True, numSplits=2),
+        ("the outputs take 3 along axis 1, the input has 4",),
+    ),
+    "unpack_count": (
+        _one("UNPACK", (2, 4), [(4,), (4,)], (), "UnpackOptions", num=3),
+        ("op 0 UNPACK", "number of outputs"),
+    ),
+    "pack_count": (_one("PACK", (4,), (1, 4), (), "PackOptions", valuesCount=2), ("op 0 PACK", "number of")),
+    "transpose_order": (
+        _one("TRANSPOSE", (1, 4), (4, 1), ([1, 1],), "TransposeOptions"),
+        ("[1, 1] is no permutation",),
+    ),
+    "gather_outside": (
+        _one("GATHER", (1, 4), (1, 2), ([0, 4],), "GatherOptions", axis=1),
+        ("an index lies outside of 4 values",),
+    ),
+    "gather_computed": (_computed_indices(), ("indices 'where' is computed in the graph",)),
+    "gather_batch": (
+        _one("GATHER", (2, 4), (2, 2), ([[0, 1]],), "GatherOptions", axis=1, batchDims=1),
+        ("1 batch dimensions do not fit",),
+    ),
+    "mirror_pad_too_wide": (
+        _one("MIRROR_PAD", (1, 4), (1, 8), ([[0, 0], [4, 0]],), "MirrorPadOptions", mode=0),
+        ("more than there is to mirror",),
+    ),
+    "resize_shape": (
+        _one(
+            "RESIZE_NEAREST_NEIGHBOR", (1, 2, 2, 1), (1, 4, 4, 1), ([4, 5],), "ResizeNearestNeighborOptions"
+        ),
+        ("[1, 4, 4, 1], but [1, 4, 5, 1]",),
+    ),
+    "table_too_large": (
+        _one(
+            "RESIZE_NEAREST_NEIGHBOR",
+            (1, 2, 1, 1),
+            (1, 70000, 1, 1),
+            ([70000, 1],),
+            "ResizeNearestNeighborOptions",
+        ),
+        ("70000 along one axis",),
+    ),
+    "resize_bilinear": (
+        _one("RESIZE_BILINEAR", (1, 2, 2, 1), (1, 4, 4, 1), ([4, 4],), "ResizeBilinearOptions"),
+        ("op 0 RESIZE_BILINEAR", "not supported", "RESIZE_NEAREST_NEIGHBOR"),
+    ),
 }
 
 
@@ -208,6 +392,21 @@ def test_refused_by_name(name: str) -> None:
         compiler.read(content)
     assert all(part in str(caught.value) for part in expected), str(caught.value)
     assert caught.value.hint or "op " in caught.value.message
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize("last", ["QUANTIZE", "DEQUANTIZE"])
+def test_the_rim_is_left_out(dtype: str, last: str) -> None:
+    """What is compiled begins and ends with int8, whatever converts around it."""
+    plain = compiler.read(_rim("int8")).graph
+    for content in (_rim(dtype), _rim("int8", dtype, last), _rim(dtype, dtype, last)):
+        graph = compiler.read(content).graph
+        assert [(op.index, op.kind) for op in graph.ops] == [(0, "TANH")]
+        for name in ("inputs", "outputs"):
+            (now,), (then,) = getattr(graph, name), getattr(plain, name)
+            assert graph.tensors[now].quant == plain.tensors[then].quant
+            assert graph.tensors[now].dtype == "int8"
+        assert compiler.plan(graph).arena_bytes == compiler.plan(plain).arena_bytes
 
 
 def test_a_batch_without_a_size_is_one() -> None:
@@ -227,7 +426,12 @@ def test_not_a_model(tmp_path: Any) -> None:
 # ---- garbage -------------------------------------------------------------------------------------
 
 _SEEDS = tuple(
-    vectors.CASES[n] for n in ("conv_3x3_same", "reshapes", "dense_per_channel", "softmax_10", "mean_global")
+    vectors.CASES[n]
+    for n in (
+        *("conv_3x3_same", "reshapes", "dense_per_channel", "softmax_10", "mean_global"),
+        *("split_v_uneven", "gather_by_batches", "strided_masks", "mirror_pad_reflect", "resize_odd_1"),
+        *("matmul_both_ways", "log_softmax_rows", "unpack_rows"),
+    )
 )
 
 
@@ -385,20 +589,21 @@ def _check_plan(graph: Graph) -> None:
             owner[start : start + n] = [-1 - op.index] * n
             for t in reads:
                 check(t, f"scratch of op {op.index}")
-        (out,) = op.outputs
         if OPS[op.kind].alias:
-            content[out] = content[op.inputs[0]]
+            content[op.outputs[0]] = content[op.inputs[0]]
             continue
         allowed = {op.inputs[p] for p in OPS[op.kind].in_place(graph, op)}
-        start = plan.offsets[out]
-        under = set(owner[start : start + graph.tensors[out].bytes])
-        for t in reads:
-            if content[t] in under:  # in place: exactly the same bytes, and the op can do it
-                assert t in allowed and plan.offsets[t] == start
-        if op.index in plan.scratch:
-            assert -1 - op.index not in under
-        content[out] = out
-        write(out)
+        for out in op.outputs:
+            start = plan.offsets[out]
+            under = set(owner[start : start + graph.tensors[out].bytes])
+            for t in reads:
+                if content[t] in under:  # in place: exactly the same bytes, and the op can do it
+                    assert t in allowed and plan.offsets[t] == start
+            if op.index in plan.scratch:
+                assert -1 - op.index not in under
+            assert not under & set(op.outputs)
+            content[out] = out
+            write(out)
     for t in graph.outputs:
         check(t, "output")
 

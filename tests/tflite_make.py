@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
-_TYPES = {"int8": 9, "int32": 2, "float32": 0, "int16": 7, "uint8": 3, "int64": 4}
+_TYPES = {"int8": 9, "int32": 2, "float32": 0, "float16": 1, "int16": 7, "uint8": 3, "int64": 4}
 
 
 class File:

@@ -22,6 +22,9 @@ CONSTANT = {  # cases at an end where one answer is right for every input
     "dw_gain_tiny",
     "dense_gain_tiny",
     "mean_gain_tiny",
+    "matmul_gain_tiny",
+    "log_softmax_1",
+    "log_softmax_of_one",
     "softmax_1",
     "softmax_flat",
     "quantize_6",
@@ -264,7 +267,8 @@ def _binary(
     """One input is the model's; the other a constant, or the first after a RELU, and a MEAN if smaller."""
     rng = _rng(name)
     out = np.broadcast_shapes(tuple(a), tuple(b))
-    table = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}[kind]
+    table = _FUSED_OPTIONS.get(kind, "")
+    fused = {"fusedActivationFunction": act} if table else {}
     f = File()
     x = f.activation(a, scales[0], zeros[0])
     if constant:
@@ -280,40 +284,45 @@ def _binary(
             f.op("MEAN", [flat, f.constant(axes)], [second], "ReducerOptions", keepDims=True)
     y = f.activation(out, scales[2], zeros[2])
     feeds = [second, x] if split else [x, second]
-    f.op(kind, feeds, [y], table, fusedActivationFunction=act)
+    f.op(kind, feeds, [y], table, **fused)
     _add(name, f.bytes([x], [y]))
 
 
-for _kind in ("ADD", "SUB", "MUL"):
+_FUSED_OPTIONS = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}
+_IMG = (1, 3, 5, 7)
+for _kind, _s, _z in (
+    ("ADD", (0.031, 0.047, 0.06), (-7, 12, 5)),
+    ("SUB", (0.031, 0.047, 0.06), (-7, 12, 5)),
+    ("MUL", (0.031, 0.047, 0.002), (-7, 12, 5)),
+    ("PRELU", (0.031, 0.007, 0.029), (-7, 12, 5)),
+    ("MINIMUM", (0.05, 0.05, 0.05), (-7, -7, -7)),
+    ("MAXIMUM", (0.05, 0.05, 0.05), (-7, -7, -7)),
+):
     _n = _kind.lower()
-    _s = (0.031, 0.047, 0.002) if _kind == "MUL" else (0.031, 0.047, 0.06)
-    _img = (1, 3, 5, 7)
-    _binary(f"{_n}_constant", _kind, _img, _img, constant=True, scales=_s)
-    _binary(f"{_n}_relu", _kind, _img, _img, constant=True, act=RELU, scales=_s)
-    _binary(f"{_n}_relu6", _kind, _img, _img, constant=True, act=RELU6, zeros=(0, 0, -128), scales=_s)
-    _binary(f"{_n}_two_activations", _kind, _img, _img, scales=_s)
-    _binary(f"{_n}_swapped", _kind, _img, _img, split=True, scales=_s)
-    _binary(f"{_n}_equal_scales", _kind, _img, _img, constant=True, scales=(0.05, 0.05, 0.05))
-    _far = (0.9e-3, 0.9, 0.01) if _kind == "MUL" else (1.0e-6, 0.9, 0.8)
-    _binary(f"{_n}_far_scales", _kind, _img, _img, constant=True, scales=_far)
-    _binary(f"{_n}_zero_points_low", _kind, _img, _img, constant=True, zeros=(-128, -128, -128), scales=_s)
-    _binary(
-        f"{_n}_zero_points_high",
-        _kind,
-        _img,
-        _img,
-        constant=True,
-        zeros=(127, 127, -128 if _kind == "MUL" else 127),
-        scales=_s,
-    )
-    _binary(f"{_n}_channels", _kind, _img, (1, 1, 1, 7), scales=_s)
-    _binary(f"{_n}_channels_first", _kind, _img, (1, 1, 1, 7), split=True, scales=_s)
-    _binary(f"{_n}_pixels", _kind, _img, (1, 3, 5, 1), scales=_s)
-    _binary(f"{_n}_rows", _kind, _img, (1, 3, 1, 1), scales=_s)
-    _binary(f"{_n}_columns", _kind, _img, (1, 1, 5, 1), constant=True, scales=_s)
-    _binary(f"{_n}_alternating", _kind, (2, 3, 4, 5), (1, 3, 1, 5), constant=True, scales=_s)
-    _binary(f"{_n}_scalar", _kind, _img, (1,), constant=True, scales=_s)
-    _binary(f"{_n}_lower_rank", _kind, _img, (5, 7), constant=True, scales=_s)
+    _q = {"scales": _s, "zeros": _z}
+    _binary(f"{_n}_constant", _kind, _IMG, _IMG, constant=True, **_q)
+    _binary(f"{_n}_two_activations", _kind, _IMG, _IMG, **_q)
+    _binary(f"{_n}_swapped", _kind, _IMG, _IMG, split=True, **_q)
+    _binary(f"{_n}_channels", _kind, _IMG, (1, 1, 1, 7), **_q)
+    _binary(f"{_n}_channels_first", _kind, _IMG, (1, 1, 1, 7), split=True, **_q)
+    _binary(f"{_n}_pixels", _kind, _IMG, (1, 3, 5, 1), **_q)
+    _binary(f"{_n}_rows", _kind, _IMG, (1, 3, 1, 1), **_q)
+    _binary(f"{_n}_columns", _kind, _IMG, (1, 1, 5, 1), constant=True, **_q)
+    _binary(f"{_n}_alternating", _kind, (2, 3, 4, 5), (1, 3, 1, 5), constant=True, **_q)
+    _binary(f"{_n}_scalar", _kind, _IMG, (1,), constant=True, **_q)
+    _binary(f"{_n}_lower_rank", _kind, _IMG, (5, 7), constant=True, **_q)
+    _low, _high = (-128, -128, -128), (127, 127, -128 if _kind in ("MUL", "PRELU") else 127)
+    _binary(f"{_n}_zero_points_low", _kind, _IMG, _IMG, constant=True, zeros=_low, scales=_s)
+    _binary(f"{_n}_zero_points_high", _kind, _IMG, _IMG, constant=True, zeros=_high, scales=_s)
+    if _kind not in ("MINIMUM", "MAXIMUM"):
+        _far = {"MUL": (0.9e-3, 0.9, 0.01), "PRELU": (0.9e-3, 0.9, 1e-3)}.get(_kind, (1.0e-6, 0.9, 0.8))
+        _binary(f"{_n}_far_scales", _kind, _IMG, _IMG, constant=True, scales=_far)
+        _binary(f"{_n}_equal_scales", _kind, _IMG, _IMG, constant=True, scales=(0.05, 0.05, 0.05))
+    if _kind in _FUSED_OPTIONS:
+        _binary(f"{_n}_relu", _kind, _IMG, _IMG, constant=True, act=RELU, scales=_s)
+        _binary(f"{_n}_relu6", _kind, _IMG, _IMG, constant=True, act=RELU6, zeros=(0, 0, -128), scales=_s)
+_binary("prelu_gain_above_one", "PRELU", (1, 40), (1, 40), constant=True, scales=(0.5, 0.3, 0.02))
+_binary("prelu_gain_huge", "PRELU", (1, 40), (1, 40), constant=True, scales=(5.0, 3.0, 0.0001))
 _binary("mul_gain_above_one", "MUL", (1, 40), (1, 40), constant=True, scales=(0.5, 0.3, 0.01))
 _binary("mul_gain_huge", "MUL", (1, 40), (1, 40), constant=True, scales=(5.0, 3.0, 0.0001))
 _binary("add_small_output", "ADD", (1, 40), (1, 40), constant=True, scales=(0.9, 0.9, 0.0001))
@@ -406,6 +415,199 @@ _concatenation("concatenation_rows", [(1, 4, 3, 5), (1, 6, 3, 5)], 1)
 _concatenation("concatenation_negative_axis", [(1, 4, 3, 5), (1, 4, 4, 5)], -2)
 _concatenation("concatenation_twice_the_same", [(1, 2, 2, 3), (1, 2, 2, 3)], 3)
 
+# ---- values at other places ------------------------------------------------------------------------
+
+
+def _moved(
+    name: str,
+    kind: str,
+    x: Sequence[int],
+    y: Sequence[int],
+    constants: Sequence[Any] = (),
+    table: str = "",
+    dtype: str = "int32",
+    **options: Any,
+) -> None:
+    f = File()
+    a, b = f.activation(x, 0.05, -3), f.activation(y, 0.05, -3)
+    f.op(kind, [a, *(f.constant(c, dtype) for c in constants)], [b], table, **options)
+    _add(name, f.bytes([a], [b]))
+
+
+def _slice(
+    name: str, x: Sequence[int], begin: Sequence[int], size: Sequence[int], dtype: str = "int32"
+) -> None:
+    y = [n - b if s == -1 else s for n, b, s in zip(x, begin, size, strict=True)]
+    _moved(name, "SLICE", x, y, (begin, size), "SliceOptions", dtype)
+
+
+_slice("slice_image", (1, 6, 5, 4), (0, 2, 1, 0), (1, 3, 4, 4))
+_slice("slice_channels", (1, 6, 5, 7), (0, 0, 0, 2), (1, 6, 5, 3))
+_slice("slice_to_the_end", (2, 6, 5), (1, 2, 3), (-1, -1, -1), "int64")
+_slice("slice_one", (1, 9), (0, 8), (1, 1))
+_slice("slice_all", (1, 4, 3), (0, 0, 0), (1, 4, 3))
+_slice("slice_five_dimensions", (2, 3, 4, 2, 5), (0, 1, 1, 0, 2), (2, 2, 2, 1, 3))
+
+
+def _strided(
+    name: str,
+    x: Sequence[int],
+    y: Sequence[int],
+    bounds: Sequence[Sequence[int]],
+    begin: int = 0,
+    end: int = 0,
+    shrink: int = 0,
+) -> None:
+    masks = {"beginMask": begin, "endMask": end, "shrinkAxisMask": shrink}
+    _moved(name, "STRIDED_SLICE", x, y, bounds, "StridedSliceOptions", **masks)
+
+
+_strided("strided_every_second", (1, 7, 6, 3), (1, 4, 3, 3), [(0, 0, 0, 0), (1, 7, 6, 3), (1, 2, 2, 1)])
+_strided("strided_backwards", (1, 7, 6, 3), (1, 7, 2, 3), [(0, 6, 5, 2), (1, -9, 0, -4), (1, -1, -3, -1)])
+_strided("strided_masks", (1, 7, 6), (1, 5, 6), [(3, 2, 4), (9, 3, 2), (1, 1, 1)], begin=0b101, end=0b111)
+_strided("strided_backwards_masks", (1, 8, 5), (1, 3, 5), [(0, 1, 2), (1, 1, 3), (1, -3, -1)], 0b110, 0b110)
+_strided("strided_negative_bounds", (1, 8, 5), (1, 3, 2), [(0, -4, -3), (1, -1, -1), (1, 1, 1)])
+_strided("strided_shrink", (1, 4, 5, 3), (5, 3), [(0, 2, 0, 0), (0, 0, 5, 3), (1, 1, 1, 1)], shrink=0b0011)
+_strided("strided_shrink_last", (1, 4, 5), (4,), [(0, 0, -1), (1, 4, 0), (1, 1, 1)], shrink=0b101)
+
+
+def _parts(name: str, kind: str, x: Sequence[int], axis: int, sizes: Sequence[int], drop: int = -1) -> None:
+    """Split, then put together in the opposite order; part `drop` is left unused."""
+    f = File()
+    a = f.activation(x, 0.05, -3)
+    real, keep = axis % len(x), kind != "UNPACK"
+    shapes = [[*x[:real], *([n] if keep else []), *x[real + 1 :]] for n in sizes]
+    parts = [f.activation(s, 0.05, -3) for s in shapes]
+    if kind == "SPLIT":
+        f.op(kind, [f.constant([axis]), a], parts, "SplitOptions", numSplits=len(parts))
+    elif kind == "SPLIT_V":
+        feeds = [a, f.constant(list(sizes)), f.constant(axis)]
+        f.op(kind, feeds, parts, "SplitVOptions", numSplits=len(parts))
+    else:
+        f.op(kind, [a], parts, "UnpackOptions", num=len(parts), axis=axis)
+    kept = [p for i, p in enumerate(parts) if i != drop][::-1]
+    total = sum(n for i, n in enumerate(sizes) if i != drop)
+    y = f.activation([*x[:real], total, *x[real + 1 :]], 0.05, -3)
+    if keep:
+        f.op("CONCATENATION", kept, [y], "ConcatenationOptions", axis=real)
+    else:
+        f.op("PACK", kept, [y], "PackOptions", axis=axis, valuesCount=len(kept))
+    _add(name, f.bytes([a], [y]))
+
+
+_parts("split_channels", "SPLIT", (1, 4, 3, 6), 3, (2, 2, 2))
+_parts("split_rows", "SPLIT", (1, 4, 3, 5), -3, (2, 2))
+_parts("split_with_a_dead_end", "SPLIT", (1, 4, 3, 6), 3, (3, 3), drop=0)
+_parts("split_into_one", "SPLIT", (1, 4, 3), 1, (4,))
+_parts("split_v_uneven", "SPLIT_V", (1, 4, 3, 7), -1, (1, 4, 2))
+_parts("split_v_columns", "SPLIT_V", (1, 4, 7, 2), 2, (5, 2))
+_parts("unpack_rows", "UNPACK", (1, 4, 3, 5), 1, (1,) * 4)
+_parts("unpack_channels", "UNPACK", (1, 4, 3), -1, (1,) * 3)
+
+for _i, (_shape, _order) in enumerate(
+    [
+        ((1, 5, 4, 3), (0, 2, 1, 3)),
+        ((1, 5, 4, 3), (0, 3, 1, 2)),
+        ((2, 5, 4, 3), (3, 2, 1, 0)),
+        ((1, 5, 4, 3), (0, 1, 2, 3)),
+        ((7, 5), (1, 0)),
+        ((2, 3, 2, 4, 3), (4, 3, 2, 1, 0)),
+        ((1, 3, 2, 4, 3), (0, 1, 2, 4, 3)),  # a channel shuffle
+    ]
+):
+    _shuffled = [_shape[n] for n in _order]
+    _moved(f"transpose_{_i}", "TRANSPOSE", _shape, _shuffled, [_order], "TransposeOptions")
+
+
+def _gather(name: str, x: Sequence[int], places: Any, axis: int, batch: int = 0) -> None:
+    real, chosen = axis % len(x), np.shape(places)
+    first = batch % max(1, len(chosen))
+    y = [*x[:real], *chosen[first:], *x[real + 1 :]]
+    _moved(name, "GATHER", x, y, [places], "GatherOptions", axis=axis, batchDims=batch)
+
+
+_gather("gather_rows", (1, 6, 4, 3), [5, 0, 0, 2], 1)
+_gather("gather_channels", (1, 3, 4, 6), [[1, 5], [4, 0], [2, 2]], -1)
+_gather("gather_every_second", (1, 3, 8), [1, 3, 5, 7], 2)
+_gather("gather_one", (1, 3, 8), 4, 2)
+_gather("gather_by_batches", (2, 3, 5, 2), [[4, 0], [1, 1]], 2, batch=1)
+_gather("gather_by_batches_negative", (2, 4, 3), [[3, 0, 1], [1, 1, 2]], 1, batch=-1)
+
+
+def _mirror(name: str, x: Sequence[int], pads: Sequence[Sequence[int]], mode: int) -> None:
+    y = [n + sum(p) for n, p in zip(x, pads, strict=True)]
+    _moved(name, "MIRROR_PAD", x, y, [pads], "MirrorPadOptions", mode=mode)
+
+
+_mirror("mirror_pad_reflect", (1, 4, 5, 3), [(0, 0), (3, 2), (0, 4), (0, 0)], 0)
+_mirror("mirror_pad_symmetric", (1, 4, 5, 3), [(0, 0), (4, 2), (0, 5), (0, 0)], 1)
+_mirror("mirror_pad_channels", (2, 3, 4), [(1, 1), (0, 0), (3, 2)], 0)
+_mirror("mirror_pad_one_wide", (1, 6, 1), [(0, 0), (1, 1), (1, 1)], 1)
+
+
+def _resize(
+    name: str, x: Sequence[int], size: Sequence[int], corners: bool = False, centres: bool = False
+) -> None:
+    flags = {"alignCorners": corners, "halfPixelCenters": centres}
+    table = "ResizeNearestNeighborOptions"
+    _moved(name, "RESIZE_NEAREST_NEIGHBOR", x, (x[0], *size, x[3]), [list(size)], table, **flags)
+
+
+for _i, (_corners, _centres) in enumerate([(False, False), (True, False), (False, True), (True, True)]):
+    _resize(f"resize_double_{_i}", (1, 3, 4, 3), (6, 8), _corners, _centres)
+    _resize(f"resize_odd_{_i}", (2, 7, 5, 2), (11, 3), _corners, _centres)
+    _resize(f"resize_to_one_{_i}", (1, 6, 9, 1), (1, 31), _corners, _centres)
+
+# ---- matrices --------------------------------------------------------------------------------------
+
+
+def _matmul(
+    name: str,
+    a: Sequence[int],
+    b: Sequence[int],
+    *,
+    adj: tuple[bool, bool] = (False, False),
+    constant: bool = True,
+    gain: float | None = None,
+    scales: tuple[float, float, float] | None = None,
+    zeros: tuple[int, int, int] = (-9, 4, 11),
+) -> None:
+    """The second factor is a constant, or the first after a RELU and a RESHAPE to `b`."""
+    depth = a[-2] if adj[0] else a[-1]
+    ends = (a[-1] if adj[0] else a[-2], b[-2] if adj[1] else b[-1])
+    gain = 1.2 / (64 * np.sqrt(depth)) if gain is None else gain
+    sa, sb, sy = scales or (0.05, gain, 0.05)
+    f = File()
+    x = f.activation(a, sa, zeros[0])
+    if constant:
+        second = f.tensor(b, "int8", [sb], [zeros[1]], data=_rng(name).integers(-128, 128, b))
+    else:
+        flat, second = f.activation(a, sb, zeros[1]), f.activation(b, sb, zeros[1])
+        f.op("RELU", [x], [flat])
+        f.op("RESHAPE", [flat, f.constant(list(b))], [second], "ReshapeOptions", newShape=list(b))
+    y = f.activation((*np.broadcast_shapes(tuple(a[:-2]), tuple(b[:-2])), *ends), sy, zeros[2])
+    f.op("BATCH_MATMUL", [x, second], [y], "BatchMatMulOptions", adjX=adj[0], adjY=adj[1])
+    _add(name, f.bytes([x], [y]))
+
+
+for _i, _adj in enumerate([(False, False), (True, False), (False, True), (True, True)]):
+    _a = (5, 7) if _adj[0] else (7, 5)
+    _b = (4, 5) if _adj[1] else (5, 4)
+    _matmul(f"matmul_{_i}", (1, *_a), (1, *_b), adj=_adj)
+    _matmul(f"matmul_batches_{_i}", (3, *_a), (3, *_b), adj=_adj)
+    _matmul(f"matmul_two_activations_{_i}", (2, 5, 5), (2, 5, 5), adj=_adj, constant=False)
+_matmul("matmul_one_for_all", (3, 4, 5), (1, 5, 6))
+_matmul("matmul_all_for_one", (1, 4, 5), (3, 5, 6))
+_matmul("matmul_both_ways", (2, 1, 4, 5), (3, 5, 6))
+_matmul("matmul_five_dimensions", (2, 1, 3, 2, 5), (1, 2, 3, 5, 2))
+_matmul("matmul_vectors", (1, 1, 33), (1, 33, 1))
+_matmul("matmul_outer", (1, 9, 1), (1, 1, 8), gain=0.03)
+_matmul("matmul_plain", (6, 5), (5, 3))
+_matmul("matmul_zero_points_low", (2, 4, 16), (2, 16, 3), zeros=(-128, -128, -128))
+_matmul("matmul_zero_points_high", (2, 4, 16), (2, 16, 3), zeros=(127, 127, -128))
+_matmul("matmul_gain_above_one", (1, 4, 3), (1, 3, 3), gain=1.7)
+_matmul("matmul_gain_tiny", (1, 4, 3), (1, 3, 3), gain=1e-9)
+
 
 def _reshapes() -> None:
     """Every op that only renames bytes, between two that compute."""
@@ -461,11 +663,16 @@ for _i, (_x, _y) in enumerate([(0.05, 0.05), (0.1, 0.09), (0.02, 0.013), (0.2, 0
         _unary(f"hard_swish_{_i}_{_zero + 128}", "HARD_SWISH", (_x, _y), (_zero, _zero), "HardSwishOptions")
 
 
-def _softmax(name: str, shape: Sequence[int], scale: float, beta: float = 1.0, zero: int = 3) -> None:
+def _softmax(name: str, shape: Sequence[int], scale: float, beta: float | None = 1.0, zero: int = 3) -> None:
+    """Without a beta: LOG_SOFTMAX."""
     f = File()
     x = f.activation(shape, scale, zero)
-    y = f.activation(shape, 1 / 256, -128)
-    f.op("SOFTMAX", [x], [y], "SoftmaxOptions", beta=beta)
+    if beta is None:
+        y = f.activation(shape, 1 / 16, 127)
+        f.op("LOG_SOFTMAX", [x], [y], "LogSoftmaxOptions")
+    else:
+        y = f.activation(shape, 1 / 256, -128)
+        f.op("SOFTMAX", [x], [y], "SoftmaxOptions", beta=beta)
     _add(name, f.bytes([x], [y]))
 
 
@@ -480,6 +687,13 @@ _softmax("softmax_steep", (1, 20), 8.0)
 _softmax("softmax_saturated_multiplier", (1, 20), 60.0)
 _softmax("softmax_beta", (1, 20), 0.1, beta=0.37)
 _softmax("softmax_beta_large", (1, 20), 0.1, beta=9.0)
+for _i, _scale in enumerate([0.13, 1e-4, 0.0625, 0.02, 0.4, 2.0, 8.0, 60.0]):
+    _softmax(f"log_softmax_{_i}", (1, 10), _scale, None)
+_softmax("log_softmax_of_one", (1, 1), 0.05, None)
+_softmax("log_softmax_two", (33, 2), 0.21, None)
+_softmax("log_softmax_wide", (1, 4095), 0.02, None)
+_softmax("log_softmax_wide_flat", (1, 2000), 0.002, None)
+_softmax("log_softmax_rows", (7, 12), 0.3, None)
 
 # ---- scales for which a factor formed in float32 would round to another output ------------------------
 
@@ -525,6 +739,13 @@ def _one_weight(name: str, x: float, w: float, y: float) -> None:
 
 
 _one_weight("double_dense", 0.056654930114746094, 0.01560182310640812, 0.0009414534433744848)
+_matmul(
+    "double_matmul",
+    (256, 1),
+    (1, 76),
+    scales=(0.004851140081882477, 0.07705097645521164, 0.027197979390621185),
+    zeros=(0, 0, 0),
+)
 
 # ---- what to feed --------------------------------------------------------------------------------
 

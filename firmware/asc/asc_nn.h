@@ -118,6 +118,38 @@ typedef struct {
 
 void asc_mul_s8(const asc_mul *p, const int8_t *a, const int8_t *b, int8_t *y);
 
+/* PRELU: y = a where a is not negative, a * b elsewhere, likewise; y may be a or b likewise. */
+typedef struct {
+    int32_t size[4];
+    int32_t a_step[4], b_step[4];
+    int32_t a_zero, b_zero, out_zero;
+    asc_scale positive, negative;
+} asc_prelu;
+
+void asc_prelu_s8(const asc_prelu *p, const int8_t *a, const int8_t *b, int8_t *y);
+
+/* MINIMUM and MAXIMUM of values of one quantisation, likewise; y may be a or b likewise. */
+typedef struct {
+    int32_t size[4];
+    int32_t a_step[4], b_step[4];
+    int32_t maximum; /* 0: the minimum */
+} asc_min_max;
+
+void asc_min_max_s8(const asc_min_max *p, const int8_t *a, const int8_t *b, int8_t *y);
+
+/* BATCH_MATMUL: y[batch][rows][columns] = a * b summed over depth; a or b repeats where its step is 0. */
+typedef struct {
+    int32_t size[4];              /* batch dimensions, outermost first */
+    int32_t a_step[4], b_step[4]; /* from matrix to matrix */
+    int32_t rows, depth, columns;
+    int32_t a_row_step, a_depth_step; /* within a matrix of a, transposed or not */
+    int32_t b_depth_step, b_column_step;
+    int32_t a_zero, b_zero, out_zero;
+    asc_scale scale;
+} asc_matmul;
+
+void asc_matmul_s8(const asc_matmul *p, const int8_t *a, const int8_t *b, int8_t *y);
+
 /* MEAN and SUM: x[keep0][reduce0][keep1][reduce1][keep2] -> y[keep0][keep1][keep2]. */
 typedef struct {
     int32_t keep[3];
@@ -147,8 +179,22 @@ typedef struct {
 
 void asc_pad_s8(const asc_pad *p, const int8_t *x, int8_t *y);
 
-/* Copy rows of bytes, each in_step after the other, to places out_step apart: CONCATENATION, one call an
- * input. */
+/* y[i][j][k][l][m] = x[start + the place of i + that of j + ...]: SLICE, STRIDED_SLICE, SPLIT, UNPACK,
+ * TRANSPOSE, GATHER, MIRROR_PAD, RESIZE_NEAREST_NEIGHBOR, one call an output. */
+typedef struct {
+    int32_t size, step;
+    const int32_t *offsets; /* [size] place of each index; NULL: index * step */
+} asc_axis;
+
+typedef struct {
+    int32_t start;
+    asc_axis axis[5]; /* outermost first */
+} asc_take;
+
+void asc_take_s8(const asc_take *p, const int8_t *x, int8_t *y);
+
+/* Copy rows of bytes, each in_step after the other, to places out_step apart: CONCATENATION and PACK, one
+ * call an input. */
 typedef struct {
     int32_t rows, bytes, in_step, out_step;
 } asc_copy;
@@ -164,6 +210,17 @@ typedef struct {
 } asc_softmax;
 
 void asc_softmax_s8(const asc_softmax *p, const int8_t *x, int8_t *y);
+
+/* LOG_SOFTMAX of each row; output scale 1/16, zero point 127. */
+typedef struct {
+    int32_t rows, depth; /* depth 1 .. 4095 */
+    const int32_t *exp;  /* as in asc_softmax, beta 1 */
+    int32_t exp_n;
+    asc_scale scale;   /* an input difference to Q5.26; left may be 31 */
+    asc_scale reverse; /* Q5.26 to an input difference */
+} asc_log_softmax;
+
+void asc_log_softmax_s8(const asc_log_softmax *p, const int8_t *x, int8_t *y);
 
 /* Any function of one value: y[i] = table[x[i] + 128].  Works in place. */
 typedef struct {

@@ -38,6 +38,8 @@ _MAX_RANK = 6
 _MAX_ELEMENTS = (1 << 31) - 1  # kernels index with 32 bits
 _MAX_OPS = 4096  # far above any network for a microcontroller; bounds the time that planning takes
 _DAMAGED = "the file is damaged; export it again"
+_Nodes = list[tuple[Node, tuple[int, ...]]]  # with their input indices
+_RIM_TYPES = ("float32", "uint8")  # that a rim may have around an int8 network
 _RIM_HINTS = {
     "float32": "convert with inference_input_type = inference_output_type = tf.int8",
     "uint8": "convert with inference_input_type = inference_output_type = tf.int8",
@@ -152,18 +154,13 @@ class _File:
         ]
         card = self.card()
         name = card.name if card else self.text(table.Name()) or "model"
+        nodes, inputs, outputs = _without_rim(nodes, tensors, inputs, outputs)
         for node, _ in nodes:
             _check_kind(node)
         _check_rim(tensors, inputs, outputs)
         ops = tuple(
-            Op(
-                node.index,
-                node.kind,
-                indices,
-                tuple(t.index for t in node.outputs),
-                OPS[node.kind].parse(node),
-            )
-            for node, indices in nodes
+            Op(i, node.kind, indices, tuple(t.index for t in node.outputs), OPS[node.kind].parse(node))
+            for i, (node, indices) in enumerate(nodes)
         )
         graph = Graph(name, tensors, ops, inputs, outputs)
         _check_order(graph)
@@ -265,11 +262,33 @@ class _File:
         return None
 
 
+def _without_rim(
+    nodes: _Nodes, tensors: tuple[Tensor, ...], inputs: tuple[int, ...], outputs: tuple[int, ...]
+) -> tuple[_Nodes, tuple[int, ...], tuple[int, ...]]:
+    """Leave out the ops that only convert at the model's rim: what is compiled takes and gives int8.
+
+    They are a QUANTIZE that alone reads a float32 or uint8 input, and a DEQUANTIZE or QUANTIZE that gives a
+    float32 or uint8 output.  Its neighbour's scale and zero point say what the int8 values mean.
+    """
+
+    def outside(indices: tuple[int, ...]) -> bool:
+        return len(indices) == 1 and indices[0] < len(tensors) and tensors[indices[0]].dtype in _RIM_TYPES
+
+    if outside(inputs):
+        readers = [n for n, read in nodes if inputs[0] in read]
+        if len(readers) == 1 and readers[0].kind == "QUANTIZE" and len(readers[0].outputs) == 1:
+            nodes = [pair for pair in nodes if pair[0] is not readers[0]]
+            inputs = (readers[0].outputs[0].index,)
+    if outside(outputs):
+        makers = [(n, read) for n, read in nodes if outputs[0] in (t.index for t in n.outputs)]
+        if len(makers) == 1 and makers[0][0].kind in ("DEQUANTIZE", "QUANTIZE") and len(makers[0][1]) == 1:
+            nodes = [pair for pair in nodes if pair[0] is not makers[0][0]]
+            outputs = makers[0][1]
+    return nodes, inputs, outputs
+
+
 def _check_kind(node: Node) -> None:
     if node.kind in OPS:
-        dtypes = {t.dtype for t in (*node.inputs, *node.outputs) if t is not None}
-        if node.kind == "QUANTIZE" and dtypes & {"float32", "uint8"}:
-            node.refuse("converts to int8 at the model's rim", _RIM_HINTS["float32"])
         return
     first = node.kind.split(" ", maxsplit=1)[0]
     node.refuse("is not supported", HINTS.get(first, f"supported: {', '.join(sorted(OPS))}"))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mcu_asc.compiler.ops import binary, conv, dense, pool, reduce, shape, softmax, unary
+from mcu_asc.compiler.ops import binary, conv, dense, matmul, pool, reduce, shape, softmax, take, unary
 from mcu_asc.compiler.ops.base import Kind
 
 OPS: Mapping[str, Kind] = {
     name: kind
-    for module in (conv, dense, pool, binary, reduce, shape, softmax, unary)
+    for module in (conv, dense, matmul, pool, binary, reduce, shape, take, softmax, unary)
     for name, kind in module.KINDS.items()
 }
 
@@ -21,12 +21,11 @@ _UNROLL = "recurrent layers are not supported; use convolutions over time"
 
 HINTS: Mapping[str, str] = {  # what to do about an op that we do not know
     "SHAPE": _FIXED_BATCH,
-    "PACK": _FIXED_BATCH,
-    "STRIDED_SLICE": _FIXED_BATCH,
     "FILL": _FIXED_BATCH,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": _UNROLL,
     "LSTM": _UNROLL,
     "WHILE": _UNROLL,
-    "DEQUANTIZE": "convert with inference_output_type = tf.int8",
+    "DEQUANTIZE": "only at the model's output; convert every layer to int8",
+    "RELU_N1_TO_1": "TFLM has no such op; let the converter fuse it into the layer before",
     "CUSTOM": "custom ops have no definition here; export with TFLITE_BUILTINS_INT8 only",
 }

@@ -55,9 +55,11 @@ class Node:
         options.Init(self.table.Bytes, self.table.Pos)
         return options
 
-    def arity(self, least: int, most: int | None = None, outputs: int = 1) -> None:
+    def arity(self, least: int, most: int | None = None, outputs: int | None = 1) -> None:
+        """Check the number of inputs and of outputs; None: any number of outputs from 1."""
         most = least if most is None else most
-        if not least <= len(self.inputs) <= most or len(self.outputs) != outputs:
+        wanted = max(1, len(self.outputs)) if outputs is None else outputs
+        if not least <= len(self.inputs) <= most or len(self.outputs) != wanted:
             self.refuse(
                 f"has {len(self.inputs)} inputs and {len(self.outputs)} outputs",
                 "the file is damaged, or made by a converter that we do not know",
@@ -96,6 +98,20 @@ class Node:
         if tensor.dtype != dtype:
             self.refuse(f"{what} '{tensor.name}' is {tensor.dtype}, not {dtype}", INT8_HINT)
         return tensor
+
+    def integers(self, position: int, what: str, dtypes: tuple[str, ...] = ("int32", "int64")) -> list[int]:
+        """The values of a small constant input: axes, sizes, positions."""
+        found = self.inputs[position] if position < len(self.inputs) else None
+        dtype = found.dtype if found is not None and found.dtype in dtypes else dtypes[0]
+        tensor = self.constant(position, what, dtype)
+        assert tensor.data is not None
+        return [int(v) for v in tensor.data.reshape(-1)]
+
+    def axis(self, axis: int, rank: int) -> int:
+        """`axis` counted from the front."""
+        if not -rank <= axis < rank:
+            self.refuse(f"axis {axis} is not one of {rank}")
+        return axis % rank
 
     def weights(self, position: int, axis: int, channels: int) -> tuple[Tensor, tuple[float, ...]]:
         """Int8 weights and their scales, one per channel along `axis`, or one for all."""

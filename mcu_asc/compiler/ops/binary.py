@@ -1,10 +1,12 @@
-"""ADD, SUB and MUL of two tensors, with NumPy's broadcasting.
+"""ADD, SUB, MUL, PRELU, MINIMUM and MAXIMUM of two tensors, with NumPy's broadcasting.
 
-Sources: add_common.cc, sub_common.cc and mul_common.cc in tensorflow/lite/micro/kernels.
+Sources: add_common.cc, sub_common.cc, mul_common.cc, prelu_common.cc and maximum_minimum.cc in
+tensorflow/lite/micro/kernels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mcu_asc.compiler.fixed import quantize_multiplier
@@ -16,10 +18,14 @@ _MAX_DIMS = 4
 
 
 @dataclass(frozen=True)
-class Binary:
+class Loops:
     sizes: tuple[int, ...]  # of four nested loops
     a_steps: tuple[int, ...]  # how far input a moves in each
     b_steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Binary(Loops):
     act: tuple[int, int]
 
 
@@ -56,7 +62,8 @@ def loops(
     return tuple(row[0] for row in merged), tuple(steps[0]), tuple(steps[1])
 
 
-def _operands(node: Node, table: str) -> Binary:
+def _operands(node: Node, table: str = "") -> Binary:
+    """`table` names the options that hold the fused activation, if the op can have one."""
     node.arity(2)
     a, b, y = node.inputs[0], node.inputs[1], node.outputs[0]
     node.activation(a, "first input")
@@ -68,8 +75,15 @@ def _operands(node: Node, table: str) -> Binary:
         nested = loops(y.shape, a.shape, b.shape)
     if nested is None:
         node.refuse(f"shapes {list(a.shape)} and {list(b.shape)} do not broadcast to {list(y.shape)}")
-    options = node.options(table)
+    options = node.options(table) if table else None
     return Binary(*nested, node.fused(options.FusedActivationFunction() if options else 0, scale, zero))
+
+
+def _scales(node: Node) -> list[float]:
+    """Of both inputs and the output, once accepted."""
+    return [
+        t.quant.scale[0] for t in (*node.inputs, node.outputs[0]) if t is not None and t.quant is not None
+    ]
 
 
 def sum_factors(a: float, b: float, y: float) -> tuple[float, float, float]:
@@ -80,9 +94,7 @@ def sum_factors(a: float, b: float, y: float) -> tuple[float, float, float]:
 
 def _parse_sum(node: Node) -> Binary:
     attrs = _operands(node, {"ADD": "AddOptions", "SUB": "SubOptions"}[node.kind])
-    scales = [
-        t.quant.scale[0] for t in (*node.inputs, node.outputs[0]) if t is not None and t.quant is not None
-    ]
+    scales = _scales(node)
     for real in sum_factors(*scales):
         if node.multiplier(real)[1] > 0 or real == 0:
             node.refuse(
@@ -94,10 +106,26 @@ def _parse_sum(node: Node) -> Binary:
 
 def _parse_mul(node: Node) -> Binary:
     attrs = _operands(node, "MulOptions")
-    a, b, y = (
-        t.quant.scale[0] for t in (*node.inputs, node.outputs[0]) if t is not None and t.quant is not None
-    )
+    a, b, y = _scales(node)
     node.multiplier(a * b / y)
+    return attrs
+
+
+def _parse_prelu(node: Node) -> Binary:
+    attrs = _operands(node)
+    a, b, y = _scales(node)
+    node.multiplier(a / y)
+    node.multiplier(a * b / y)
+    return attrs
+
+
+def _parse_min_max(node: Node) -> Binary:
+    attrs = _operands(node)
+    if len({per_tensor(t) for t in (*node.inputs, node.outputs[0]) if t is not None}) != 1:
+        node.refuse(
+            "inputs and output are quantised differently",
+            "TFLM would compare the bytes as they are, and be wrong; convert again",
+        )
     return attrs
 
 
@@ -105,18 +133,34 @@ def _tensors(graph: Graph, op: Op) -> tuple[Tensor, Tensor, Tensor]:
     return graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.tensors[op.outputs[0]]
 
 
-def _fields(graph: Graph, op: Op) -> dict[str, int | str | tuple[int, ...]]:
-    a, b, y = _tensors(graph, op)
+Fields = dict[str, int | str | tuple[int, ...]]
+
+
+def loop_fields(attrs: Loops) -> Fields:
+    return {"size": attrs.sizes, "a_step": attrs.a_steps, "b_step": attrs.b_steps}
+
+
+def zero_fields(a: Tensor, b: Tensor, y: Tensor) -> Fields:
+    return {"a_zero": per_tensor(a)[1], "b_zero": per_tensor(b)[1], "out_zero": per_tensor(y)[1]}
+
+
+def _fields(graph: Graph, op: Op) -> Fields:
+    low, high = op.attrs.act
     return {
-        "size": op.attrs.sizes,
-        "a_step": op.attrs.a_steps,
-        "b_step": op.attrs.b_steps,
-        "a_zero": per_tensor(a)[1],
-        "b_zero": per_tensor(b)[1],
-        "out_zero": per_tensor(y)[1],
-        "act_min": op.attrs.act[0],
-        "act_max": op.attrs.act[1],
+        **loop_fields(op.attrs),
+        **zero_fields(*_tensors(graph, op)),
+        "act_min": low,
+        "act_max": high,
     }
+
+
+def _code(op: Op, kernel: str, fields: Fields) -> Code:
+    """One call of asc_KERNEL_s8."""
+    name = f"op{op.index}"
+    return Code(
+        params=(Params(f"asc_{kernel}", name, fields),),
+        calls=(Call(f"asc_{kernel}_s8", name, op.inputs, op.outputs[0]),),
+    )
 
 
 def _code_sum(graph: Graph, op: Op) -> Code:
@@ -128,21 +172,27 @@ def _code_sum(graph: Graph, op: Op) -> Code:
         "sum": scale_fields(quantize_multiplier(fy)),
         "subtract": int(op.kind == "SUB"),
     }
-    name = f"op{op.index}"
-    return Code(
-        params=(Params("asc_add", name, fields),),
-        calls=(Call("asc_add_s8", name, op.inputs, op.outputs[0]),),
-    )
+    return _code(op, "add", fields)
 
 
 def _code_mul(graph: Graph, op: Op) -> Code:
     a, b, y = (per_tensor(t)[0] for t in _tensors(graph, op))
-    fields = {**_fields(graph, op), "product": scale_fields(quantize_multiplier(a * b / y))}
-    name = f"op{op.index}"
-    return Code(
-        params=(Params("asc_mul", name, fields),),
-        calls=(Call("asc_mul_s8", name, op.inputs, op.outputs[0]),),
-    )
+    return _code(op, "mul", {**_fields(graph, op), "product": scale_fields(quantize_multiplier(a * b / y))})
+
+
+def _code_prelu(graph: Graph, op: Op) -> Code:
+    a, b, y = (per_tensor(t)[0] for t in _tensors(graph, op))
+    fields = {
+        **loop_fields(op.attrs),
+        **zero_fields(*_tensors(graph, op)),
+        "positive": scale_fields(quantize_multiplier(a / y)),
+        "negative": scale_fields(quantize_multiplier(a * b / y)),
+    }
+    return _code(op, "prelu", fields)
+
+
+def _code_min_max(graph: Graph, op: Op) -> Code:
+    return _code(op, "min_max", {**loop_fields(op.attrs), "maximum": int(op.kind == "MAXIMUM")})
 
 
 def _in_place(graph: Graph, op: Op) -> tuple[int, ...]:
@@ -151,8 +201,15 @@ def _in_place(graph: Graph, op: Op) -> tuple[int, ...]:
     return tuple(i for i, t in enumerate(op.inputs) if graph.tensors[t].elements == out)
 
 
+def _row(parse: Callable[[Node], Binary], code: Callable[[Graph, Op], Code], kernel: str) -> Kind:
+    return Kind(parse, code, (f"asc_{kernel}_s8.c",), params=(0, 1), in_place=_in_place)
+
+
 KINDS = {
-    "ADD": Kind(_parse_sum, _code_sum, ("asc_add_s8.c",), params=(0, 1), in_place=_in_place),
-    "SUB": Kind(_parse_sum, _code_sum, ("asc_add_s8.c",), params=(0, 1), in_place=_in_place),
-    "MUL": Kind(_parse_mul, _code_mul, ("asc_mul_s8.c",), params=(0, 1), in_place=_in_place),
+    "ADD": _row(_parse_sum, _code_sum, "add"),
+    "SUB": _row(_parse_sum, _code_sum, "add"),
+    "MUL": _row(_parse_mul, _code_mul, "mul"),
+    "PRELU": _row(_parse_prelu, _code_prelu, "prelu"),
+    "MINIMUM": _row(_parse_min_max, _code_min_max, "min_max"),
+    "MAXIMUM": _row(_parse_min_max, _code_min_max, "min_max"),
 }

@@ -1,4 +1,4 @@
-"""Ops that move bytes: RESHAPE and its kin (no code at all), PAD, CONCATENATION."""
+"""Ops that move bytes: RESHAPE and its kin (no code at all), PAD, CONCATENATION and PACK."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from mcu_asc.compiler.ops.base import Call, Code, Kind, Node, Params
-from mcu_asc.nouns import Graph, Op
+from mcu_asc.nouns import Graph, Op, Tensor
 
 _MAX_DIMS = 4
 
@@ -87,7 +87,7 @@ def _code_pad(graph: Graph, op: Op) -> Code:
     )
 
 
-# ---- CONCATENATION -------------------------------------------------------------------------------
+# ---- CONCATENATION and PACK ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -95,32 +95,45 @@ class Concatenation:
     axis: int
 
 
-def _parse_concatenation(node: Node) -> Concatenation:
+def _parts(node: Node) -> list[Tensor]:
+    """The inputs, all quantised as the output is."""
     node.arity(1, 64)
-    y = node.outputs[0]
-    quant = node.activation(y, "output")
+    quant = node.activation(node.outputs[0], "output")
+    for i, x in enumerate(node.inputs):
+        if node.activation(x, f"input {i}") != quant:
+            node.refuse(f"input {i} is quantised differently from the output", "convert again")
+    return [x for x in node.inputs if x is not None]
+
+
+def _parse_concatenation(node: Node) -> Concatenation:
+    parts, y = _parts(node), node.outputs[0]
     options = node.options("ConcatenationOptions")
     if options is None:
         node.refuse("has no options", "the file is damaged")
-    rank, axis = len(y.shape), options.Axis()
-    if not -rank <= axis < rank:
-        node.refuse(f"axis {axis} is not one of {list(y.shape)}")
-    axis %= rank
+    rank = len(y.shape)
+    axis = node.axis(options.Axis(), rank)
     if options.FusedActivationFunction() != 0:
         node.refuse("has a fused activation", "put the activation into its own layer")
-    total = 0
-    for i, x in enumerate(node.inputs):
-        if node.activation(x, f"input {i}") != quant:
-            node.refuse(f"input {i} is quantised differently from the output", "TFLM refuses it too")
-        assert x is not None
+    for i, x in enumerate(parts):
         if (
             len(x.shape) != rank
             or x.shape[:axis] + x.shape[axis + 1 :] != y.shape[:axis] + y.shape[axis + 1 :]
         ):
             node.refuse(f"input {i} of shape {list(x.shape)} does not fit into {list(y.shape)}")
-        total += x.shape[axis]
+    total = sum(x.shape[axis] for x in parts)
     if total != y.shape[axis]:
         node.refuse(f"the inputs make {total} along axis {axis}, the output has {y.shape[axis]}")
+    return Concatenation(axis)
+
+
+def _parse_pack(node: Node) -> Concatenation:
+    parts, y = _parts(node), node.outputs[0]
+    options = node.options("PackOptions")
+    if options is None or options.ValuesCount() != len(parts):
+        node.refuse("has no options, or a number of inputs other than they say", "the file is damaged")
+    axis = node.axis(options.Axis(), len(parts[0].shape) + 1)
+    for x in parts:
+        node.shape(y, (*x.shape[:axis], len(parts), *x.shape[axis:]))
     return Concatenation(axis)
 
 
@@ -141,6 +154,7 @@ def _code_concatenation(graph: Graph, op: Op) -> Code:
 
 _RESHAPE = Kind(_parse_reshape, _no_code, alias=True)
 _PAD = Kind(_parse_pad, _code_pad, ("asc_pad_s8.c",))
+_COPY = ("asc_copy_s8.c",)
 
 KINDS = {
     "RESHAPE": _RESHAPE,
@@ -148,5 +162,6 @@ KINDS = {
     "EXPAND_DIMS": _RESHAPE,
     "PAD": _PAD,
     "PADV2": _PAD,
-    "CONCATENATION": Kind(_parse_concatenation, _code_concatenation, ("asc_copy_s8.c",)),
+    "CONCATENATION": Kind(_parse_concatenation, _code_concatenation, _COPY),
+    "PACK": Kind(_parse_pack, _code_concatenation, _COPY),
 }
