@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc.compiler.dsp import winograd
 from mcu_asc.compiler.dsp.fast import Fast, is_relu
-from mcu_asc.compiler.dsp.matrix import Matrix, even, k_order, matrix, pairs_array
+from mcu_asc.compiler.dsp.matrix import Matrix, even, k_order, matrix, pairs_array, wide_words, worth_flash
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.nouns import Graph, Op
 
 _GEMM4 = ("asc_gemm4.S", "asc_expand4.S")
 
 
+def _taken(weights: NDArray[np.int8], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[channels, K] -> [channels, pairs of K, 2]."""
+    padded = np.concatenate([weights, np.zeros((len(weights), 1), np.int8)], axis=1)  # index -1
+    return padded[:, order].astype(np.int64)
+
+
 def pack_gemm4(weights: NDArray[np.int8], order: NDArray[np.int64]) -> NDArray[np.uint32]:
     """[channels, K] -> words, [pairs of channels][pairs of K], bytes {c0 k, c1 k, c0 k', c1 k'}."""
-    padded = np.concatenate([weights, np.zeros((len(weights), 1), np.int8)], axis=1)  # index -1
-    taken = even(padded[:, order].astype(np.int64)).astype(np.int8)  # [channels, pairs, 2]
+    taken = even(_taken(weights, order)).astype(np.int8)
     c, k, _ = taken.shape
     bytes_ = taken.reshape(c // 2, 2, k, 2).transpose(0, 2, 3, 1)
     return np.frombuffer(np.ascontiguousarray(bytes_).tobytes(), "<u4")
 
 
-def _tables(name: str, m: Matrix, f: Fast, order: NDArray[np.int64], doubled: bool) -> tuple[Array, Array]:
-    bias = f.bias * (2 if doubled else 1)
-    return (
-        Array("uint32_t", f"{name}_weights", pack_gemm4(m.weights, order)),
-        pairs_array(f"{name}_pairs", bias, f),
-    )
+def _form(k: int, n: int, pixels: int) -> str:
+    """How asc_gemm4 gets its factor of two for K values, n channels.
+
+    "wide_": weights are doubled int16, which saves a cycle a pair of K and costs two bytes of flash;
+    "doubled_": columns are; "": outputs are.
+    """
+    if worth_flash(pixels / 4, 4):
+        return "wide_"
+    return "doubled_" if k < 2 * n else ""
 
 
-def _gemm_fields(
-    name: str, m: Matrix, order: NDArray[np.int64], doubled: bool
-) -> dict[str, int | str | tuple[int, ...]]:
+def _gemm(
+    name: str, m: Matrix, f: Fast, order: NDArray[np.int64], form: str
+) -> tuple[tuple[Array, Array], dict[str, int | str | tuple[int, ...]]]:
+    """Tables and fields."""
     n = len(m.weights)
-    form = "relu" if is_relu(m.out_zero) else "linear"
-    return {
+    if form == "wide_":
+        words: NDArray[Any] = wide_words(2 * _taken(m.weights, order)).reshape(-1)
+    else:
+        words = pack_gemm4(m.weights, order)
+    arrays = (
+        Array("uint32_t", f"{name}_weights", words),
+        pairs_array(f"{name}_pairs", f.bias * (2 if form else 1), f),
+    )
+    return arrays, {
         "shape": (len(order), (n + 1) // 2, n),
-        "gemm": f"asc_gemm4_{'doubled_' if doubled else ''}{form}",
+        "gemm": f"asc_gemm4_{form}{'relu' if is_relu(m.out_zero) else 'linear'}",
         "weights": f"{name}_weights",
         "pairs": f"{name}_pairs",
     }
@@ -51,17 +69,18 @@ def _pointwise(graph: Graph, op: Op, pixels: int) -> Lowered | None:
         return None
     n, k = m.weights.shape
     name, order = f"op{op.index}", k_order(k)
-    doubled = k < 2 * n  # what costs less: doubling a column, or each output
+    form = _form(k, n, pixels)
+    arrays, gemm = _gemm(name, m, f, order, form)
     scratch = 16 * len(order) + 8 * ((n + 1) // 2)
-    fields = {
+    fields: dict[str, int | str | tuple[int, ...]] = {
         "pixels": pixels,
         "in_c": k,
         "out_c": n,
-        **_gemm_fields(name, m, order, doubled),
-        "expand": "asc_expand4_doubled" if doubled else "asc_expand4",
+        **gemm,
+        "expand": "asc_expand4_doubled" if form == "doubled_" else "asc_expand4",
     }
     code = Code(
-        arrays=_tables(name, m, f, order, doubled),
+        arrays=arrays,
         params=(Params("asc_pointwise", name, fields),),
         calls=(Call("asc_pointwise_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_POINTWISE_SCRATCH({len(order)}, {(n + 1) // 2}) <= {scratch}",),
@@ -79,12 +98,14 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
     x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
     n, in_c, out_w = len(m.weights), x.shape[3], y.shape[2]
     name, order = f"op{op.index}", k_order(a.size[1] * in_c, a.size[0])
+    form = "wide_" if worth_flash(x.shape[0] * y.shape[1] * out_w / 4, 4) else ""
+    arrays, gemm = _gemm(name, m, f, order, form)
     # Four pixels lie on at most this many output rows more than one.
     rows = a.size[0] + a.stride[0] * ((out_w + 2) // out_w)
     width = (out_w - 1) * a.stride[1] + a.size[1]
     pitch = -(-width * in_c // 4) * 4
     scratch = 16 * len(order) + 8 * ((n + 1) // 2) + rows * pitch
-    fields = {
+    fields: dict[str, int | str | tuple[int, ...]] = {
         "batches": x.shape[0],
         "window": (x.shape[1], x.shape[2], in_c, a.pad[1], width, rows, pitch, per_tensor(x)[1]),
         "out_h": y.shape[1],
@@ -95,10 +116,10 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
         "stride_h": a.stride[0],
         "stride_w": a.stride[1],
         "pad_top": a.pad[0],
-        **_gemm_fields(name, m, order, doubled=False),
+        **gemm,
     }
     code = Code(
-        arrays=_tables(name, m, f, order, doubled=False),
+        arrays=arrays,
         params=(Params("asc_window_conv", name, fields),),
         calls=(Call("asc_window_conv_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_WINDOW_CONV_SCRATCH({len(order)}, {(n + 1) // 2}, {rows}, {pitch}) <= {scratch}",),

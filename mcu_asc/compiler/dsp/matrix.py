@@ -12,6 +12,8 @@ from mcu_asc.compiler.ops.base import Array, per_tensor
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
 from mcu_asc.nouns import Graph, Op
 
+_CYCLES_PER_BYTE = 3.0
+
 
 def k_order(run: int, runs: int = 1) -> NDArray[np.int64]:
     """Which two values of K each pair of a column holds, as asc_expand4 puts them; -1 = none.  [pairs, 2]
@@ -29,6 +31,18 @@ def k_order(run: int, runs: int = 1) -> NDArray[np.int64]:
 def even(channels: NDArray[np.int64]) -> NDArray[np.int64]:
     """A channel of zeros after an odd last one."""
     return np.concatenate([channels, np.zeros((len(channels) % 2, *channels.shape[1:]), channels.dtype)])
+
+
+def wide_words(taken: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[channels, pairs of K, 2] -> [pairs of channels, pairs of K * 2] words of halfwords {k, k'}."""
+    words = even((taken[..., 0] & 0xFFFF) | (taken[..., 1] & 0xFFFF) << 16)
+    c, k = words.shape
+    return words.reshape(c // 2, 2, k).transpose(0, 2, 1).reshape(c // 2, 2 * k)
+
+
+def worth_flash(cycles: float, bytes_: float) -> bool:
+    """Flash is spent where each byte saves enough cycles of an inference."""
+    return cycles >= _CYCLES_PER_BYTE * bytes_
 
 
 def pairs_array(name: str, bias: NDArray[np.int64], f: Fast) -> Array:

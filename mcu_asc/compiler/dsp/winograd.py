@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc.compiler.dsp.fast import Fast, is_relu
-from mcu_asc.compiler.dsp.matrix import Matrix, even, k_order, pairs_array
+from mcu_asc.compiler.dsp.matrix import Matrix, k_order, pairs_array, wide_words, worth_flash
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.nouns import Graph, Op
+
+_SAVED_PER_MAC = 0.35  # cycles, against asc_gemm4
+_EXTRA_BYTES = 5 / 3  # a weight
 
 
 def passes(weights: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -28,13 +31,6 @@ def passes(weights: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int
     return np.stack([g.reshape(n, -1) for g in both]), np.stack(ends)
 
 
-def _words(weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[channels, K] -> [pairs of channels, pairs of K, 2] words of halfwords in the order of columns."""
-    taken = even(weights[:, k_order(weights.shape[1])])  # [channels, pairs, 2]
-    words = (taken[..., 0] & 0xFFFF) | (taken[..., 1] & 0xFFFF) << 16
-    return words.reshape(len(words) // 2, 2, -1).transpose(0, 2, 1)
-
-
 def lower(graph: Graph, op: Op, m: Matrix, f: Fast) -> Lowered | None:
     """None where the shape has no such kernel."""
     x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
@@ -42,9 +38,12 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast) -> Lowered | None:
     kernel_h, kernel_w = a.size
     if a.stride != (1, 1) or in_c % 4 or kernel_w < 3:
         return None
+    pixels = x.shape[0] * y.shape[1] * out_w
+    if not worth_flash(pixels * _SAVED_PER_MAC, _EXTRA_BYTES):
+        return None
     name, n = f"op{op.index}", len(m.weights)
     twelve, ends = passes(m.weights.reshape(w.shape))
-    words = np.concatenate([_words(p).reshape((n + 1) // 2, -1) for p in (*twelve, *ends)], axis=1)
+    words = np.concatenate([wide_words(p[:, k_order(p.shape[1])]) for p in (*twelve, *ends)], axis=1)
     k_12, k_03, c_pairs = twelve.shape[2] // 2, ends.shape[2] // 2, (n + 1) // 2
     row_pairs = (out_w + 1) // 2
     width = 2 * row_pairs - 1 + kernel_w
