@@ -184,6 +184,7 @@ class Graph:
     ops: tuple[Op, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    whole: Graph | None = None  # set where this holds some rows of one op of that graph: compiler/bands.py
 
 
 @dataclass(frozen=True, eq=False)

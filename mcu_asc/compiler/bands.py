@@ -284,7 +284,7 @@ def part(graph: Graph, piece: Piece) -> Graph:
         attrs = replace(attrs, sizes=nested[0], a_steps=nested[1], b_steps=nested[2])
     elif _REACH[op.kind] is _window:
         attrs = replace(attrs, pad=(piece.pad, attrs.pad[1]))
-    return replace(graph, tensors=tuple(tensors), ops=(replace(op, attrs=attrs),))
+    return replace(graph, tensors=tuple(tensors), ops=(replace(op, attrs=attrs),), whole=graph)
 
 
 class Shape(NamedTuple):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mcu_asc.compiler.dsp import winograd
 from mcu_asc.compiler.dsp.fast import Fast, is_relu
 from mcu_asc.compiler.dsp.matrix import Matrix, even, k_order, matrix, pairs_array, wide_words, worth_flash
+from mcu_asc.compiler.dsp.matrix import pixels as all_pixels
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.nouns import Graph, Op
 
@@ -69,7 +70,7 @@ def _pointwise(graph: Graph, op: Op, pixels: int) -> Lowered | None:
         return None
     n, k = m.weights.shape
     name, order = f"op{op.index}", k_order(k)
-    form = _form(k, n, pixels)
+    form = _form(k, n, all_pixels(graph, op))
     arrays, gemm = _gemm(name, m, f, order, form)
     scratch = 16 * len(order) + 8 * ((n + 1) // 2)
     fields: dict[str, int | str | tuple[int, ...]] = {
@@ -98,7 +99,7 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
     x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
     n, in_c, out_w = len(m.weights), x.shape[3], y.shape[2]
     name, order = f"op{op.index}", k_order(a.size[1] * in_c, a.size[0])
-    form = "wide_" if worth_flash(x.shape[0] * y.shape[1] * out_w / 4, 4) else ""
+    form = "wide_" if worth_flash(all_pixels(graph, op) / 4, 4) else ""
     arrays, gemm = _gemm(name, m, f, order, form)
     # Four pixels lie on at most this many output rows more than one.
     rows = a.size[0] + a.stride[0] * ((out_w + 2) // out_w)

@@ -45,6 +45,12 @@ def worth_flash(cycles: float, bytes_: float) -> bool:
     return cycles >= _CYCLES_PER_BYTE * bytes_
 
 
+def pixels(graph: Graph, op: Op) -> int:
+    """Output pixels of an inference, all pieces together: what choices between forms of the weights go by."""
+    y = (graph.whole or graph).tensors[op.outputs[0]]
+    return y.elements // y.shape[-1]
+
+
 def pairs_array(name: str, bias: NDArray[np.int64], f: Fast) -> Array:
     """asc_pair[]: the biases and the fast forms of two channels a row."""
     columns = np.stack([f.multiplier, f.offset, f.right], axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc.compiler.dsp.fast import Fast, is_relu
-from mcu_asc.compiler.dsp.matrix import Matrix, k_order, pairs_array, wide_words, worth_flash
+from mcu_asc.compiler.dsp.matrix import Matrix, k_order, pairs_array, pixels, wide_words, worth_flash
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.nouns import Graph, Op
 
@@ -38,8 +38,7 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast) -> Lowered | None:
     kernel_h, kernel_w = a.size
     if a.stride != (1, 1) or in_c % 4 or kernel_w < 3:
         return None
-    pixels = x.shape[0] * y.shape[1] * out_w
-    if not worth_flash(pixels * _SAVED_PER_MAC, _EXTRA_BYTES):
+    if not worth_flash(pixels(graph, op) * _SAVED_PER_MAC, _EXTRA_BYTES):
         return None
     name, n = f"op{op.index}", len(m.weights)
     twelve, ends = passes(m.weights.reshape(w.shape))
