@@ -228,8 +228,11 @@ def _print_check(r: CheckResult, board: str, budget: str) -> None:
     "--student", default="esc10", show_default=True, help="Shipped student, where no TFLITE is given."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="[default: build/NAME-BOARD]")
+@click.option("--flash", "then_flash", is_flag=True, help="Then flash it, as mcu-asc flash does.")
 @json_option
-def build(tflite: str | None, board: str, student: str, out: Path | None, as_json: bool) -> None:
+def build(
+    tflite: str | None, board: str, student: str, out: Path | None, then_flash: bool, as_json: bool
+) -> None:
     """Compile TFLITE to a firmware project and link it: firmware.elf, .hex, .bin."""
     from mcu_asc import firmware
     from mcu_asc.device import build as building
@@ -245,9 +248,12 @@ def build(tflite: str | None, board: str, student: str, out: Path | None, as_jso
     firmware.write(project, target)
     image = building.compile_project(target, "board")
     if as_json:
-        _print_json({"out": str(target), **_image(image), "arena_bytes": project.manifest["arena_bytes"]})
+        said = {"out": str(target), **_image(image), "arena_bytes": project.manifest["arena_bytes"]}
+        _print_json(said | ({"flash": _flash(target)} if then_flash else {}))
     else:
         _print_image(image, project.manifest, fit, target)
+        if then_flash:
+            _print_flashed(_flash(target))
 
 
 def _image(i: Image) -> dict[str, Any]:
@@ -284,6 +290,45 @@ def _print_image(image: Image, manifest: Any, fit: CheckResult, target: Path) ->
         f"arm-none-eabi-size: text {image.text_bytes:,} data {image.data_bytes:,} bss {image.bss_bytes:,}\n"
         f"wrote {target}/firmware.elf, .hex, .bin; next: mcu-asc score {target} --on emulator"
     )
+
+
+@cli.command()
+@click.argument("project", type=click.Path(path_type=Path))
+@click.option("--port", help="The board's serial port. [default: found by its USB ids]")
+@click.option(
+    "--via",
+    default="serial",
+    show_default=True,
+    help="serial (nothing to install), pyocd (debug probe), arduino-cli, bossac.",
+)
+@json_option
+def flash(project: Path, port: str | None, via: str, as_json: bool) -> None:
+    """Put the firmware in PROJECT on a board, check what was written, and hear from it."""
+    flashed = _flash(project, port, via)
+    if as_json:
+        _print_json(flashed)
+    else:
+        _print_flashed(flashed)
+
+
+def _flash(project: Path, port: str | None = None, via: str = "serial") -> dict[str, Any]:
+    from mcu_asc.device import flash as flashing
+
+    with _progress(None, f"flashing {project}") as update:
+        done = flashing.flash(project, port=port, via=via, progress=update)
+    said = dataclasses.asdict(done)
+    if done.device:
+        said["device"]["fingerprint"] = done.device.fingerprint.hex()
+    return said
+
+
+def _print_flashed(said: dict[str, Any]) -> None:
+    checked = ", every page checked by CRC" if said["crc_checked"] else ""
+    _out().print(f"flashed {said['bytes']:,} B in {said['seconds']:.1f} s via {said['via']}{checked}")
+    if device := said["device"]:
+        _out().print(f"{device['firmware']} on {device['board']} answers on {said['device_port']}")
+    if said["note"]:
+        _out().print(f"note: {said['note']}")
 
 
 # ---- score and bench -------------------------------------------------------------------------------

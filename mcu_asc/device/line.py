@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -53,6 +54,22 @@ class Line:
             self._port.write(data)
         except (OSError, ValueError) as e:
             raise self._cut(e) from e
+
+    def drain(self, timeout_s: float) -> None:
+        """Wait until what was written has left this machine, so that the next write travels by itself."""
+        until = time.monotonic() + timeout_s
+        try:
+            while self._port.out_waiting and time.monotonic() < until:
+                time.sleep(0.0005)
+        except (OSError, ValueError, TypeError) as e:
+            raise self._cut(e) from e
+
+    def hang_up(self) -> None:
+        """Lower DTR and close; a port that is gone already is what was wanted."""
+        with suppress(OSError):
+            self._port.dtr = False
+        with suppress(OSError):
+            self._port.close()
 
     def read(self, timeout_s: float) -> bytes:
         """What has come, waiting at most `timeout_s` for the first byte; b"" when nothing came."""
