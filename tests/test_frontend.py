@@ -186,6 +186,25 @@ def test_reset_forgets_all_samples() -> None:
     np.testing.assert_array_equal(stream.push(CHUNKED)[0], WHOLE[SHORT].log2_q9)
 
 
+@pytest.mark.parametrize(
+    "cfg", [replace(PLAIN, scale=0.05), replace(SHORT, deltas=5)], ids=["plain", "deltas"]
+)
+def test_an_hour_drifts_nowhere(cfg: FrontEndConfig) -> None:
+    """The last rows of an hour are those of a fresh start at the same sample."""
+    block = np.random.default_rng(12).integers(-32768, 32768, 1_000_003).astype(np.int16)
+    stream, taken, rows = native.FrontEnd(frontend.tables(cfg)), 0, 0
+    while taken < 3600 * cfg.sample_rate_hz:
+        found = stream.push(block)
+        rows, taken = rows + len(found[0]), taken + block.size
+    assert rows == 1 + (taken - cfg.first_samples) // cfg.hop
+    last = min(1000, len(found[0]))
+    start = (rows - last) * cfg.hop - (taken - block.size)  # of the first of the last rows, in the last block
+    again = frontend.extract(block[start:], cfg)
+    np.testing.assert_array_equal(again.log2_q9, found[0][-last:])
+    np.testing.assert_array_equal(again.q, found[1][-last:])
+    np.testing.assert_array_equal(again.level_q9, found[2][-last:])
+
+
 # ---- floor, level, int8 --------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from test_frontend_accuracy import LEVELS_DBFS, measure, synthetic
 from mcu_asc import config, native
 from mcu_asc.audio import bank, frontend
 from mcu_asc.audio.presets import PRESETS, preset
+from mcu_asc.cli import main
 from mcu_asc.errors import UsageError
 from mcu_asc.nouns import FrontEndConfig, ModelCard
 
@@ -292,3 +294,47 @@ def test_error_on_real_clips(name: str, esc10_root: Path) -> None:
     assert a.p999_db <= (0.03 if name in WIDE else 0.065), a
     assert a.equal >= 0.995, a
     assert a.steps <= 1, a
+
+
+# ---- the picture ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    import soundfile
+
+    x = 0.3 * np.sin(2 * np.pi * np.geomspace(100, 7000, 32_000).cumsum() / 16_000)
+    soundfile.write(tmp_path / "sweep.wav", x, 16_000, subtype="PCM_16")
+    return tmp_path / "sweep.wav"
+
+
+@pytest.mark.parametrize("name", ["nano-live", "rion2022", "dcase2022-baseline"])
+def test_features_draws_a_picture(
+    name: str, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    png = tmp_path / "out.png"
+    with pytest.raises(SystemExit, match="0"):
+        main(["features", str(wav), "--png", str(png), "--front-end", name, "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["front_end"], said["values"]) == (name, preset(name).values)
+    assert said["rms_db"] < 0.02
+    assert said["steps"] <= 1
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert png.stat().st_size > 20_000
+
+
+def test_features_says_what_is_wrong_in_one_line(
+    wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import soundfile
+
+    short = tmp_path / "short.wav"
+    soundfile.write(short, np.zeros(900), 16_000)
+    for audio, png, name in (
+        (short, tmp_path / "a.png", "nano-live"),
+        (wav, tmp_path / "nowhere" / "a.png", "nano-live"),
+        (wav, tmp_path / "a.png", "bark"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(["features", str(audio), "--png", str(png), "--front-end", name])
+        assert len(capsys.readouterr().err.strip().splitlines()) <= 2
