@@ -576,22 +576,23 @@ def boards(as_json: bool) -> None:
 @cli.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Say which tools are here and how to get the ones that are not."""
-    from mcu_asc.results.doctor import examine
+    """Say which tools, ports and rights are here, and how to get the ones that are not."""
+    from mcu_asc.device import ports
+    from mcu_asc.results.doctor import MISSING, OK, examine
 
-    findings = examine()
+    findings = examine(ports.findings())
     if as_json:
         _print_json({"findings": [dataclasses.asdict(f) for f in findings]})
     else:
         for f in findings:
-            mark = (
-                "[green]ok     [/]" if f.found else ("[red]missing[/]" if f.needed else "[yellow]absent [/]")
-            )
-            _out().print(f"{mark} {f.name}: {f.detail}")
-    if missing := [f for f in findings if f.needed and not f.found]:
+            colour = {OK: "green", MISSING: "red"}.get(f.state, "yellow")
+            _out().print(f"[{colour}]{f.state:7}[/] {f.name}: {f.detail}")
+            if f.remedy:
+                _out().print(f"        -> {f.remedy}", markup=False)
+    if missing := [f for f in findings if f.state == MISSING]:
         from mcu_asc.errors import ToolMissing
 
-        raise ToolMissing("missing: " + ", ".join(f.name for f in missing), missing[0].detail)
+        raise ToolMissing("missing: " + ", ".join(f.name for f in missing), missing[0].remedy)
 
 
 @cli.command()

@@ -11,6 +11,23 @@ from mcu_asc.errors import AscError, ToolMissing
 from mcu_asc.nouns import Image
 
 _ARM = "arm-none-eabi-"
+_APT = "sudo apt-get install "
+_ARDUINO_CLI = "https://raw.githubusercontent.com/arduino/arduino-cli/master/install.sh"
+ARDUINO_CORE = "arduino-cli core install arduino:mbed_nano"
+
+INSTALL = {
+    "arm-none-eabi-gcc": _APT + "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "gcc": _APT + "gcc",
+    "make": _APT + "make",
+    "qemu-system-arm": _APT + "qemu-system-arm",
+    "renode": "get it from https://github.com/renode/renode/releases and put it on PATH",
+    "pyocd": "pip install pyocd",
+    "arduino-cli": f"curl -fsSL {_ARDUINO_CLI} | BINDIR=~/.local/bin sh && {ARDUINO_CORE}",
+    "bossac": f"{ARDUINO_CORE} (upstream's bossac, Debian's bossa-cli, does not know the nRF52840)",
+}
+"""How to get each program; Debian's and Ubuntu's packages where there are some."""
+
+_ARDUINO_FOLDERS = (".arduino15", "Library/Arduino15", "AppData/Local/Arduino15")  # under the user's home
 
 
 def find(program: str, remedy: str) -> str:
@@ -23,8 +40,15 @@ def find(program: str, remedy: str) -> str:
 
 def arm_gcc() -> str:
     """Prefix of the cross tools, ".../arm-none-eabi-"."""
-    gcc = find(f"{_ARM}gcc", "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
-    return gcc.removesuffix("gcc")
+    return find(f"{_ARM}gcc", INSTALL[f"{_ARM}gcc"]).removesuffix("gcc")
+
+
+def bossac() -> str | None:
+    """Path of bossac: Arduino's own, which knows the nRF52840, before one on PATH, which often does not."""
+    for folder in _ARDUINO_FOLDERS:
+        if found := sorted((Path.home() / folder).glob("packages/arduino/tools/bossac/*/bossac*")):
+            return str(found[-1])
+    return shutil.which("bossac")
 
 
 def run(command: Sequence[str | Path], cwd: Path, what: str) -> str:

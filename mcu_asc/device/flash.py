@@ -6,7 +6,6 @@ must answer.
 
 from __future__ import annotations
 
-import shutil
 import struct
 import subprocess
 import time
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcu_asc import config
+from mcu_asc import config, toolchain
 from mcu_asc.device import bossa, ports
 from mcu_asc.device.build import compile_project
 from mcu_asc.device.ports import DOUBLE_TAP, Ports, UsbPort
@@ -26,11 +25,6 @@ from mcu_asc.nouns import Board, DeviceInfo
 
 _TOOL_S = 300.0
 _FQBN = {0x2341: "arduino:mbed_nano:nano33ble"}  # by the boards' vendor: Arduino's nRF52840 boards
-_INSTALLER = "https://raw.githubusercontent.com/arduino/arduino-cli/master/install.sh"
-_ARDUINO_CLI = f"curl -fsSL {_INSTALLER} | BINDIR=~/.local/bin sh"
-_CORE = "arduino-cli core install arduino:mbed_nano"
-_BOSSAC_PLACES = (".arduino15", "Library/Arduino15", "AppData/Local/Arduino15")
-_BOSSAC = "packages/arduino/tools/bossac/*/bossac*"
 
 
 @dataclass(frozen=True)
@@ -156,7 +150,9 @@ def _boot_port(job: _Job) -> UsbPort:
 
 
 def _bossac(job: _Job) -> UsbPort:
-    program = _arduino_bossac()
+    program = toolchain.bossac()
+    if program is None:
+        raise ToolMissing("bossac is not here", toolchain.INSTALL["bossac"])
     boot = _boot_port(job)
     ports.open_line(boot.device, job.waits.open_s).close()  # wait until it can be opened
     name = boot.device.removeprefix("/dev/")
@@ -165,24 +161,14 @@ def _bossac(job: _Job) -> UsbPort:
         "bossac",
         {
             "no device found": DOUBLE_TAP,
-            "unsupported": f"this bossac does not know the nRF52840; Arduino's does: {_CORE}",
+            "unsupported": f"not one that knows the nRF52840; Arduino's does: {toolchain.ARDUINO_CORE}",
         },
     )
     return boot
 
 
-def _arduino_bossac() -> str:
-    """Arduino's own, which knows the nRF52840; the one on PATH is often upstream's, which does not."""
-    for place in _BOSSAC_PLACES:
-        if found := sorted((Path.home() / place).glob(_BOSSAC)):
-            return str(found[-1])
-    if path := shutil.which("bossac"):
-        return path
-    raise ToolMissing("bossac is not here", f"{_CORE} (Debian's bossa-cli does not know the nRF52840)")
-
-
 def _arduino_cli(job: _Job) -> UsbPort:
-    program = _tool("arduino-cli", f"{_ARDUINO_CLI} && {_CORE}")
+    program = toolchain.find("arduino-cli", toolchain.INSTALL["arduino-cli"])
     if job.board.usb_vid not in _FQBN:
         raise UsageError(f"no Arduino core is known for {job.board.title}", "flash it with --via pyocd")
     found = ports.find(job.board, job.ports, job.port)
@@ -190,13 +176,17 @@ def _arduino_cli(job: _Job) -> UsbPort:
     _call(
         [*command, "--input-file", str(job.binary)],
         "arduino-cli",
-        {"no device found": DOUBLE_TAP, "not found": _CORE, "not installed": _CORE},
+        {
+            "no device found": DOUBLE_TAP,
+            "not found": toolchain.ARDUINO_CORE,
+            "not installed": toolchain.ARDUINO_CORE,
+        },
     )
     return found
 
 
 def _pyocd(job: _Job) -> None:
-    program = _tool("pyocd", "pip install pyocd")
+    program = toolchain.find("pyocd", toolchain.INSTALL["pyocd"])
     _call(
         [program, "flash", "--no-wait", "--target", job.board.soc, str(job.elf.with_suffix(".hex"))],
         "pyocd",
@@ -214,12 +204,6 @@ WAYS: dict[str, Callable[[_Job], UsbPort | None]] = {
     "arduino-cli": _arduino_cli,
     "bossac": _bossac,
 }
-
-
-def _tool(program: str, remedy: str) -> str:
-    if path := shutil.which(program):
-        return path
-    raise ToolMissing(f"{program} is not on PATH", remedy)
 
 
 def _call(command: Sequence[str], what: str, remedies: Mapping[str, str]) -> None:

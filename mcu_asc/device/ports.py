@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mcu_asc import config
 from mcu_asc.device.line import Line
 from mcu_asc.errors import DeviceError, UsageError
 from mcu_asc.nouns import Board
@@ -20,6 +21,7 @@ from mcu_asc.nouns import Board
 _TOUCH_BAUD = 1200
 _BAUD = 115_200  # USB has none; anything but the touch's
 _POLL_S = 0.05
+_RULES = Path("/etc/udev/rules.d")
 
 DOUBLE_TAP = "double-tap the reset button (the LED then pulses) and flash again"
 CABLE = "plug it in with a cable that has data lines (many only charge)"
@@ -211,3 +213,57 @@ def udev_rule(vid: int = 0x2341) -> str:
         f"echo '{rule}' | sudo tee /etc/udev/rules.d/60-mcu-asc.rules "
         "&& sudo udevadm control --reload && sudo udevadm trigger"
     )
+
+
+# ---- is all well with the ports of this machine? --------------------------------------------------------
+
+
+def findings(ports: Ports | None = None, proc: Path = Path("/proc")) -> list[tuple[str, str, str, str]]:
+    """What results/doctor.py says of ports: name, state ("ok", "absent", "problem"), detail, remedy."""
+    boards = [config.load_board(name) for name in config.board_names()]
+    listed = [p for p in (ports or serial_ports)() if p.vid is not None]
+    if not listed:
+        none = "no serial port on USB; a firmware that talks over UART pins needs an adapter"
+        return [("USB serial ports", "absent", none, CABLE), *_modem_manager(proc)]
+    return [_finding(p, boards) for p in listed] + _modem_manager(proc)
+
+
+def _finding(port: UsbPort, boards: Iterable[Board]) -> tuple[str, str, str, str]:
+    modes = {f"{b.title}, {m}" for b in boards if (m := mode(port, b))}
+    what = f"{' or '.join(sorted(modes)) or port.product or 'no board of ours'} ({port.ids})"
+    if sys.platform == "win32" or os.access(port.device, os.R_OK | os.W_OK):
+        return port.device, "ok", what, ""
+    return port.device, "problem", f"{what}: your user may not open it", _right_to(port.device)
+
+
+def _right_to(device: str) -> str:
+    """How this user gets at a port that belongs to a group."""
+    import grp
+
+    try:
+        group = grp.getgrgid(Path(device).stat().st_gid)
+    except (OSError, KeyError):
+        return udev_rule()
+    user = os.environ.get("USER", "")
+    if user in group.gr_mem:
+        return f"you are in group {group.gr_name} since a short while: log out and in again"
+    if group.gr_name == "root":  # in nobody's interest
+        return udev_rule()
+    return f"sudo usermod -aG {group.gr_name} $USER, then log out and in; or: {udev_rule()}"
+
+
+def _modem_manager(proc: Path) -> list[tuple[str, str, str, str]]:
+    """It opens every port that appears and writes AT commands into it."""
+    if not any(_reads(p) == "ModemManager" for p in proc.glob("[0-9]*/comm")):
+        return []
+    if any("2341" in (text := _reads(p)) and "ID_MM_" in text for p in _RULES.glob("*.rules")):
+        return [("ModemManager", "ok", "runs, and leaves the board alone by a rule", "")]
+    what = "runs and talks into ports that appear: flashing and scoring can fail for no visible reason"
+    return [("ModemManager", "problem", what, udev_rule())]
+
+
+def _reads(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:  # a process that ended
+        return ""

@@ -4,42 +4,81 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+from mcu_asc import toolchain
+
+OK, MISSING, ABSENT, PROBLEM = "ok", "missing", "absent", "problem"
+_RUN_S = 20.0
 
 
 @dataclass(frozen=True)
 class Finding:
     name: str
-    found: bool
-    needed: bool  # for build, score and bench in the emulator
-    detail: str  # where it is, or how to get it
+    state: str  # ok; missing: needed for build, score, bench; absent: optional; problem: here, but of no use
+    detail: str  # where it is, or what it is for
+    remedy: str = ""  # a command or one sentence; "" where all is well
 
 
-_APT = "sudo apt-get install "
-# program, needed, how to get it
+# program, what it is for; "" = needed for build, score and bench in the emulator
 _PROGRAMS = (
-    ("arm-none-eabi-gcc", True, _APT + "gcc-arm-none-eabi libnewlib-arm-none-eabi"),
-    ("gcc", True, _APT + "gcc"),
-    ("make", True, _APT + "make"),
-    ("renode", False, "optional, for score on an independent emulator: https://renode.io"),
-    ("qemu-system-arm", False, "optional: " + _APT + "qemu-system-arm"),
+    ("arm-none-eabi-gcc", ""),
+    ("gcc", ""),
+    ("make", ""),
+    ("qemu-system-arm", "tests of the kernels' alignment and FPU use"),
+    ("renode", "score on an emulator that is not ours"),
+    ("arduino-cli", "compile and upload sketches"),
+    ("pyocd", "flash --via pyocd, with a debug probe"),
 )
-# package, needed, how to get it
+# package, what it is for ("" as above), how to get it
 _PACKAGES = (
-    ("mcu_asc._native", True, "reinstall mcu-asc: its C extension is not built"),
-    ("unicorn", True, "pip install unicorn"),
-    ("tflite_micro", False, "parity with the TFLM interpreter: pip install 'mcu-asc[oracle]'"),
-    ("tensorflow", False, "training: pip install 'mcu-asc[train]'"),
-    ("tf_keras", False, "training: pip install 'mcu-asc[train]'"),
-    ("tensorflow_model_optimization", False, "training: pip install 'mcu-asc[train]'"),
+    ("mcu_asc._native", "", "reinstall mcu-asc: its C extension is not built"),
+    ("unicorn", "", "pip install unicorn"),
+    ("serial", "", "pip install pyserial"),
+    ("tflite_micro", "parity with the TFLM interpreter", "pip install 'mcu-asc[oracle]'"),
+    ("tensorflow", "training", "pip install 'mcu-asc[train]'"),
+    ("tf_keras", "training", "pip install 'mcu-asc[train]'"),
+    ("tensorflow_model_optimization", "training", "pip install 'mcu-asc[train]'"),
 )
 
 
-def examine() -> tuple[Finding, ...]:
-    """One finding for each program and package; nothing is run or imported."""
-    programs = (Finding(n, (p := shutil.which(n)) is not None, need, p or how) for n, need, how in _PROGRAMS)
-    packages = (Finding(n, (o := _origin(n)) is not None, need, o or how) for n, need, how in _PACKAGES)
-    return (*programs, *packages)
+def examine(ports: Iterable[tuple[str, str, str, str]] = ()) -> tuple[Finding, ...]:
+    """One finding for each program, package and port; nothing of ours that is heavy is imported.
+
+    ports  device/ports.py: findings(), in the fields' order
+    """
+    programs = (_finding(n, shutil.which(n), use, toolchain.INSTALL[n]) for n, use in _PROGRAMS)
+    bossac = _finding("bossac", toolchain.bossac(), "flash --via bossac", toolchain.INSTALL["bossac"])
+    packages = (_finding(n, _origin(n), use, how) for n, use, how in _PACKAGES)
+    return (*_newlib(), *programs, bossac, *packages, *(Finding(*p) for p in ports))
+
+
+def _finding(name: str, where: str | None, use: str, how: str) -> Finding:
+    if where:
+        return Finding(name, OK, where)
+    return Finding(name, ABSENT, f"optional: {use}", how) if use else Finding(name, MISSING, "needed", how)
+
+
+def _newlib() -> tuple[Finding, ...]:
+    """The C library comes in a package of its own; without it the compiler is of no use."""
+    name = "arm-none-eabi-gcc"
+    gcc = shutil.which(name)
+    if gcc is None:
+        return ()
+    try:
+        done = subprocess.run(
+            [gcc, "-print-file-name=libc.a"], capture_output=True, text=True, check=True, timeout=_RUN_S
+        )
+    except (OSError, subprocess.SubprocessError):
+        return (
+            Finding("newlib", PROBLEM, f"{gcc} does not run", "reinstall it: " + toolchain.INSTALL[name]),
+        )
+    path = done.stdout.strip()
+    found = str(Path(path).resolve()) if Path(path).is_absolute() else None  # gcc echoes what it lacks
+    return (_finding("newlib", found, "", toolchain.INSTALL[name]),)
 
 
 def _origin(module: str) -> str | None:
@@ -47,4 +86,4 @@ def _origin(module: str) -> str | None:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         return None
-    return spec.origin if spec else None
+    return (spec.origin or "a namespace") if spec else None
