@@ -98,6 +98,14 @@ def test_log2(v: int) -> None:
     assert abs((native.log2_q16(v) - 64) / 65536 - math.log2(max(v, 1))) < 0.0005 / frontend.DB_PER_LOG2
 
 
+def test_log2_of_all_small_numbers_and_around_all_powers_of_two() -> None:
+    near = {2**k + d for k in range(16, 64) for d in range(-40, 41)}
+    values = [*range(1, 1 << 15), *sorted(v for v in near if 1 << 15 <= v < 1 << 64)]
+    got = np.array([native.log2_q16(v) for v in values])
+    assert np.all(np.diff(got) >= 0)  # rises with its argument
+    assert np.abs((got - 64) / 65536 - [math.log2(v) for v in values]).max() < 0.0005 / frontend.DB_PER_LOG2
+
+
 # ---- banks ---------------------------------------------------------------------------------------
 
 

@@ -30,28 +30,30 @@ static const uint32_t segments[192] = {
     0x8200fbf8, 0x8100fc7a, 0x8200fcfb, 0x8100fd7d, 0x8100fdfe, 0x8000fe7f, 0x8100feff, 0x8000ff80,
 };
 
-/* sqrt(v) * 2^16 by a line between neighbours, exact to 2^-16 of itself (0.0001 dB). */
-static uint64_t root(uint64_t v)
+/* sqrt(m) * 2^16 for m >= 2^30, by a line between neighbours: exact to 2^-15 of itself (0.0003 dB). */
+static inline uint32_t root(uint32_t m)
 {
-    int32_t z;
-    uint32_t m, segment;
+    uint32_t segment = segments[(m >> 24) - 64];
 
-    if (v == 0) {
-        return 0;
-    }
-    z = __builtin_clzll(v) & ~1; /* an even shift halves exactly */
-    m = (uint32_t)((v << z) >> 32);
-    segment = segments[(m >> 24) - 64];
-    m = (segment << 16) + (((segment >> 16) * ((m >> 8) & 0xffff)) >> 8);
-    return ((uint64_t)m << 16) >> (z / 2);
+    return (segment << 16) + (((segment >> 16) * ((m >> 8) & 0xffff)) >> 8);
 }
 
+/* An even shift brings |X|^2 to 2^30 .. 2^32 at its upper end; half of it is taken back. */
 void asc_fft_magnitude(int32_t *spectrum, uint32_t n)
 {
-    for (uint32_t k = 1; k < n / 2; k++) {
-        uint64_t r = root((uint32_t)spectrum[k] | (uint64_t)(uint32_t)spectrum[n - k] << 32);
+    int32_t *low = spectrum + 1, *high = spectrum + n - 1;
 
-        spectrum[k] = (int32_t)(uint32_t)r;
-        spectrum[n - k] = (int32_t)(uint32_t)(r >> 32);
+    for (; low < high; low++, high--) {
+        uint32_t hi = (uint32_t)*high, lo = (uint32_t)*low;
+
+        if (hi != 0) {
+            int32_t z = __builtin_clz(hi) & ~1;
+            uint32_t r = root((hi << z) | ((lo >> 1) >> (31 - z)));
+            *high = (int32_t)(r >> (16 + z / 2));
+            *low = (int32_t)(r << (16 - z / 2));
+        } else {
+            int32_t z = __builtin_clz(lo | 1) & ~1;
+            *low = lo != 0 ? (int32_t)(root(lo << z) >> (z / 2)) : 0;
+        }
     }
 }

@@ -89,15 +89,16 @@ END asc_bank_triangles_loop
 @ r0 spectrum, r1 end of spectrum, r2 roots of weights, r3 totals, [sp] end of totals, [sp+4] segments
 @ r7:r8 total, r9 lo, r10 hi, r11 end of lo, lr segments
 
+@ One bin is 28 bytes of code; the first round of eight begins where the last ends with the band.
+
 .macro SPARSE_BIN
-    ldrh r6,[r2],#2
-    ldr r4,[r9],#4
-    ldr r5,[r10],#-4
-    mul r6,r6,r6
+    ldrh.w r6,[r2],#2
+    ldr.w r4,[r9],#4
+    ldr.w r5,[r10],#-4
+    mul.w r6,r6,r6
     umull r4,r12,r4,r6
-    umlal r7,r8,r5,r6
-    adds r7,r7,r12
-    adc r8,r8,#0
+    umaal r7,r12,r5,r6          @ high word * w + low half of the total + carry word: 64 bits hold it
+    add.w r8,r8,r12
 .endm
 
 FUNCTION asc_bank_sparse_loop
@@ -111,17 +112,20 @@ FUNCTION asc_bank_sparse_loop
     ldrh r11,[lr],#2            @ bins
     sub r10,r1,r9,lsl #2
     add r9,r0,r9,lsl #2
-    tst r11,#1
-    add r11,r9,r11,lsl #2       @ the flags stay
-    beq 3f
+    rsb r4,r11,#0
+    and r4,r4,#7                @ bins to leave out of the first round
+    rsb r4,r4,r4,lsl #3         @ times 7
+    adr r5,2f
+    add r5,r5,r4,lsl #2
+    add r11,r9,r11,lsl #2
+    mov pc,r5
+    .align 2
+2:  .rept 8
     SPARSE_BIN
-3:  cmp r9,r11
-    beq 4f
-2:  SPARSE_BIN
-    SPARSE_BIN
+    .endr
     cmp r9,r11
     bne 2b
-4:  ldr r4,[sp,#36]
+    ldr r4,[sp,#36]
     str r7,[r3],#4
     str r8,[r3],#4
     cmp r3,r4
