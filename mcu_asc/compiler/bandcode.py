@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcu_asc.compiler.bands import Shape, Step, fed_by, lowered, row_bytes, shape_of, trace
+from mcu_asc.compiler.bands import Shape, Step, facts, lowered, shape_of, trace
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered
 from mcu_asc.nouns import Band, Graph, MemoryPlan
 
@@ -143,11 +143,11 @@ class _Places:
 
     def entries(self, step: Step, functions: Mapping[Shape, Sequence[Function]]) -> Iterator[_Row]:
         op = self.graph.ops[step.piece.op]
-        rows = dict(zip(fed_by(self.graph, op), step.inputs, strict=True))
+        rows = dict(zip(facts(self.graph).feeds[op.index], step.inputs, strict=True))
         y = op.outputs[0]
         if step.move:
             first, count = step.move
-            at = (self._byte(y, first), count * row_bytes(self.graph, y), self._byte(y, 0))
+            at = (self._byte(y, first), count * facts(self.graph).row_bytes[y], self._byte(y, 0))
             yield _Row(_MOVE, at, (False,) * 3, op.index)
         for f in functions[shape_of(step.piece)]:
             moving = [t for t in f.call.inputs if t in rows]
@@ -163,7 +163,7 @@ class _Places:
             )
 
     def _byte(self, tensor: int, row: int) -> int:
-        return self.offsets[tensor] + row * row_bytes(self.graph, tensor)
+        return self.offsets[tensor] + row * facts(self.graph).row_bytes[tensor]
 
 
 _Group = tuple[_Row, ...]

@@ -78,8 +78,7 @@ _REACH: Mapping[str, Callable[[Graph, Op], Reach | None]] = {
 }
 
 
-def reach(graph: Graph, op: Op) -> Reach | None:
-    """How the op's output rows depend on its input rows, or None where it cannot run by rows."""
+def _reach(graph: Graph, op: Op) -> Reach | None:
     rule = _REACH.get(op.kind)
     moving = [graph.tensors[i] for i in (*op.inputs, *op.outputs) if i >= 0 and graph.tensors[i].data is None]
     if rule is None or any(len(t.shape) != 4 or t.shape[0] != 1 for t in moving):
@@ -87,14 +86,35 @@ def reach(graph: Graph, op: Op) -> Reach | None:
     return rule(graph, op)
 
 
-def row_bytes(graph: Graph, tensor: int) -> int:
-    t = graph.tensors[tensor]
-    return t.bytes // t.shape[1]
+@dataclass(frozen=True)
+class Facts:
+    """What is asked of a graph again and again."""
+
+    reach: tuple[Reach | None, ...]  # per op: how its output rows depend on its input's; None: not by rows
+    feeds: tuple[tuple[int, ...], ...]  # per op: the activations that it reads, in order, each once
+    readers: Mapping[int, tuple[int, ...]]  # tensor -> the ops that read it, in order
+    heights: tuple[int, ...]  # per tensor: rows
+    row_bytes: tuple[int, ...]  # per tensor
 
 
-def fed_by(graph: Graph, op: Op) -> tuple[int, ...]:
-    """The activations that the op reads, in order, each once."""
-    return tuple(dict.fromkeys(i for i in op.inputs if i >= 0 and graph.tensors[i].data is None))
+@lru_cache(maxsize=4)
+def facts(graph: Graph) -> Facts:
+    feeds = tuple(
+        tuple(dict.fromkeys(i for i in op.inputs if i >= 0 and graph.tensors[i].data is None))
+        for op in graph.ops
+    )
+    readers: dict[int, list[int]] = {}
+    for op in graph.ops:
+        for t in feeds[op.index]:
+            readers.setdefault(t, []).append(op.index)
+    heights = tuple(t.shape[1] if len(t.shape) == 4 else 1 for t in graph.tensors)
+    return Facts(
+        tuple(_reach(graph, op) for op in graph.ops),
+        feeds,
+        {t: tuple(ops) for t, ops in readers.items()},
+        heights,
+        tuple(t.bytes // n for t, n in zip(graph.tensors, heights, strict=True)),
+    )
 
 
 # ---- pulling ---------------------------------------------------------------------------------------
@@ -130,136 +150,114 @@ class Trace:
     ahead: Mapping[int, int]  # whole input -> bytes by which the output, written over it, must lie below
 
 
-@lru_cache(maxsize=4)
-def consumers(graph: Graph) -> Mapping[int, tuple[int, ...]]:
-    """tensor -> the ops that read it, in order."""
-    found: dict[int, list[int]] = {}
-    for op in graph.ops:
-        for t in fed_by(graph, op):
-            found.setdefault(t, []).append(op.index)
-    return {t: tuple(ops) for t, ops in found.items()}
-
-
 @lru_cache(maxsize=32)
 def trace(graph: Graph, band: Band) -> Trace:
     """The pieces of `band` in order, the sizes of its line buffers, and where rows lie in them."""
     pieces, windows, ahead = survey(graph, band)
-    ops = graph.ops[band.first : band.last + 1]
-    return Trace(band, _lay(ops, pieces, windows, _feeds(graph, ops), consumers(graph)), windows, ahead)
+    return Trace(band, _lay(graph, band, pieces, windows), windows, ahead)
 
 
 def survey(graph: Graph, band: Band) -> tuple[list[Piece], dict[int, int], dict[int, int]]:
     """(pieces, windows, ahead) of a `Trace`: what is needed to choose between bands."""
-    readers = consumers(graph)
-    ops = graph.ops[band.first : band.last + 1]
-    inside = {op.outputs[0] for op in ops if op.index < band.last}
+    readers = facts(graph).readers
+    inside = {op.outputs[0] for op in graph.ops[band.first : band.last]}
     lines = {
         t for t in inside if t not in graph.outputs and all(r <= band.last for r in readers.get(t, (_NEVER,)))
     }
-    pieces = _pull(graph, ops, band.rows, keep=inside - lines)
-    return pieces, *_needs(graph, ops, pieces, lines, readers)
+    pieces = _pull(graph, band, keep=inside - lines)
+    return pieces, *_needs(graph, band, pieces, lines)
 
 
-def _feeds(graph: Graph, ops: Sequence[Op]) -> dict[int, tuple[int, ...]]:
-    return {op.index: fed_by(graph, op) for op in ops}
-
-
-def _pull(graph: Graph, ops: Sequence[Op], rows: int, keep: Collection[int]) -> list[Piece]:
+def _pull(graph: Graph, band: Band, keep: Collection[int]) -> list[Piece]:
     """All pieces in the order in which they run; tensors in `keep` are made to their last row."""
-    reaches = {op.index: reach(graph, op) for op in ops}
-    makers = {op.outputs[0]: op for op in ops}
-    feeds = {op.index: [makers[t] for t in fed_by(graph, op) if t in makers] for op in ops}
-    heights = {op.index: graph.tensors[fed_by(graph, op)[0]].shape[1] for op in ops}
-    done = dict.fromkeys(heights, 0)
+    f = facts(graph)
+    ops = graph.ops[band.first : band.last + 1]
+    makers = {op.outputs[0]: op.index for op in ops}
+    feeds = {op.index: [makers[t] for t in f.feeds[op.index] if t in makers] for op in ops}
+    done = [0] * len(graph.ops)
     pieces: list[Piece] = []
 
-    def make(op: Op, upto: int) -> None:
-        i, r = op.index, reaches[op.index]
+    def make(i: int, upto: int) -> None:
+        r, height = f.reach[i], f.heights[f.feeds[i][0]]
         assert r is not None
-        while done[i] < upto:
-            first = done[i]
-            end = min(first + rows, upto)
+        first = done[i]
+        while first < upto:
+            end = min(first + band.rows, upto)
             top = first * r.stride - r.pad
-            bottom = min((end - 1) * r.stride - r.pad + r.size, heights[i])
+            bottom = min((end - 1) * r.stride - r.pad + r.size, height)
             for maker in feeds[i]:
-                make(maker, bottom)
+                if done[maker] < bottom:
+                    make(maker, bottom)
             pieces.append(Piece(i, first, end, max(top, 0), bottom, max(-top, 0)))
-            done[i] = end
+            done[i] = first = end
 
     for op in reversed(ops):
-        if op is ops[-1] or op.outputs[0] in keep:
-            make(op, graph.tensors[op.outputs[0]].shape[1])
+        if op.index == band.last or op.outputs[0] in keep:
+            make(op.index, f.heights[op.outputs[0]])
     return pieces
 
 
 class _Reading:
     """While pieces go by: the first row of each tensor that some op of the band has yet to read."""
 
-    def __init__(
-        self, ops: Sequence[Op], pieces: Sequence[Piece], readers: Mapping[int, tuple[int, ...]]
-    ) -> None:
-        self._tops: dict[int, list[int]] = {op.index: [] for op in ops}
-        for p in pieces:
-            self._tops[p.op].append(p.top)
-        self._next = dict.fromkeys(self._tops, 0)
-        self._readers = readers
+    def __init__(self, graph: Graph, band: Band, pieces: Sequence[Piece]) -> None:
+        self._next = dict.fromkeys(range(band.first, band.last + 1), _NEVER)  # op -> top of its next piece
+        self._after: list[int] = []  # per piece: top of the same op's next one
+        for p in reversed(pieces):
+            self._after.append(self._next[p.op])
+            self._next[p.op] = p.top
+        inside = {t for i in self._next for t in (*facts(graph).feeds[i], graph.ops[i].outputs[0])}
+        readers = facts(graph).readers
+        self._readers = {t: [i for i in readers.get(t, ()) if i in self._next] for t in inside}
 
     def first(self, tensor: int) -> int:
         """_NEVER where all is read."""
-        ops = [i for i in self._readers.get(tensor, ()) if i in self._tops]
-        tops = ((self._tops[i], self._next[i]) for i in ops)
-        return min((t[n] for t, n in tops if n < len(t)), default=_NEVER)
+        ops = self._readers[tensor]
+        return self._next[ops[0]] if len(ops) == 1 else min((self._next[i] for i in ops), default=_NEVER)
 
     def done(self, piece: Piece) -> None:
-        self._next[piece.op] += 1
+        """The next piece, which this must be, has run."""
+        self._next[piece.op] = self._after.pop()
 
 
 def _needs(
-    graph: Graph,
-    ops: Sequence[Op],
-    pieces: Sequence[Piece],
-    lines: Collection[int],
-    readers: Mapping[int, tuple[int, ...]],
+    graph: Graph, band: Band, pieces: Sequence[Piece], lines: Collection[int]
 ) -> tuple[dict[int, int], dict[int, int]]:
     """(rows of each line buffer, bytes that the output must lie below each whole input)"""
-    output = ops[-1].outputs[0]
-    out_of = {op.index: op.outputs[0] for op in ops}
-    whole = {t for op in ops for t in fed_by(graph, op)} - set(out_of.values())
-    bytes_of = {t: row_bytes(graph, t) for t in (*whole, output)}
+    f = facts(graph)
+    made = [op.outputs[0] for op in graph.ops[band.first : band.last + 1]]
+    output = made[-1]
+    whole = {t for i in range(band.first, band.last + 1) for t in f.feeds[i]} - set(made)
     windows, ahead = dict.fromkeys(sorted(lines), 0), dict.fromkeys(sorted(whole), 0)
-    reading = _Reading(ops, pieces, readers)
+    reading = _Reading(graph, band, pieces)
     for p in pieces:
-        t = out_of[p.op]
+        t = made[p.op - band.first]
         if t in windows:
             windows[t] = max(windows[t], p.end - min(reading.first(t), p.first))
         elif t == output:
             for x in ahead:
-                ahead[x] = max(ahead[x], p.end * bytes_of[t] - reading.first(x) * bytes_of[x])
+                below = p.end * f.row_bytes[t] - reading.first(x) * f.row_bytes[x]
+                ahead[x] = max(ahead[x], below)
         reading.done(p)
     return windows, ahead
 
 
-def _lay(
-    ops: Sequence[Op],
-    pieces: Sequence[Piece],
-    windows: Mapping[int, int],
-    inputs: Mapping[int, tuple[int, ...]],
-    readers: Mapping[int, tuple[int, ...]],
-) -> tuple[Step, ...]:
+def _lay(graph: Graph, band: Band, pieces: Sequence[Piece], windows: Mapping[int, int]) -> tuple[Step, ...]:
     """Where each piece finds and puts its rows, and what moves before it."""
-    out_of = {op.index: op.outputs[0] for op in ops}
-    start = dict.fromkeys((t for pair in inputs.values() for t in pair), 0)  # the row at a buffer's start
-    start |= dict.fromkeys(out_of.values(), 0)
-    reading = _Reading(ops, pieces, readers)
+    feeds = facts(graph).feeds
+    start = dict.fromkeys(windows, 0)  # the row at a line buffer's start
+    reading = _Reading(graph, band, pieces)
     steps = []
     for p in pieces:
-        t, move = out_of[p.op], None
+        t, move = graph.ops[p.op].outputs[0], None
         if t in windows and p.end - start[t] > windows[t]:
             base = min(reading.first(t), p.first)
             if base < p.first:
                 move = (base - start[t], p.first - base)
             start[t] = base
-        steps.append(Step(p, tuple(p.top - start[x] for x in inputs[p.op]), p.first - start[t], move))
+        steps.append(
+            Step(p, tuple(p.top - start.get(x, 0) for x in feeds[p.op]), p.first - start.get(t, 0), move)
+        )
         reading.done(p)
     return tuple(steps)
 
@@ -270,7 +268,7 @@ def _lay(
 def part(graph: Graph, piece: Piece) -> Graph:
     """A graph of one op: the piece's, on tensors of just its rows.  What any flavour's kernels can lower."""
     op = graph.ops[piece.op]
-    heights = dict.fromkeys(fed_by(graph, op), piece.bottom - piece.top)
+    heights = dict.fromkeys(facts(graph).feeds[op.index], piece.bottom - piece.top)
     heights[op.outputs[0]] = piece.end - piece.first
     tensors = list(graph.tensors)
     for t, rows in heights.items():

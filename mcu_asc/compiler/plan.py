@@ -184,7 +184,7 @@ def _layout(graph: Graph, flavour: str, schedule: Schedule, segments: Sequence[i
         trace = bands.trace(graph, band)
         if out in trace.windows:
             layout.windows[out] = trace.windows[out]
-            layout.owner[out] = layout.add(trace.windows[out] * bands.row_bytes(graph, out), now, now)
+            layout.owner[out] = layout.add(trace.windows[out] * bands.facts(graph).row_bytes[out], now, now)
         else:
             own(out)
         if op.index == band.last:

@@ -19,64 +19,75 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mcu_asc.compiler.bands import Piece, consumers, fed_by, reach, row_bytes, survey
+from mcu_asc.compiler.bands import Piece, facts, survey
 from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops import OPS
 from mcu_asc.nouns import Band, Graph, Op, Schedule
 
 MOST_EXTRA = 0.02  # of the cycles
-_ROWS = (1, 2, 4, 8)  # a call
+_ROWS = (1, 2, 4, 8, 16)  # a call
+_PARTS = (2, 3, 4)  # or so many calls
 _MOST_OPS = 300  # beyond these, everything runs whole: planning must end
 _MOST_PIECES = 2_000  # of one band
 _TRIES = 4
 
 # ---- cycles, roughly: what the kernels for a Cortex-M4 take -----------------------------------------
 
-_PER_CALL = 300
-_PER_MAC: Mapping[str, float] = {"CONV_2D": 1.3, "FULLY_CONNECTED": 1.3, "DEPTHWISE_CONV_2D": 2.6}
-_PER_BYTE = 4.0  # read by other ops
-_PER_BYTE_AGAIN = 1.0  # of an input row that a kernel unpacks a second time
-_PER_BYTE_MOVED = 0.7
+_PER_CALL = 180
+_PER_BYTE = 4.0  # read by ops without multiplications
+_PER_BYTE_AGAIN = 1.0  # of an input row that a k x k convolution unpacks a second time
+_PER_BYTE_MOVED = 1.0
 
 
 def op_cycles(graph: Graph, op: Op) -> float:
     """An op run whole."""
-    kind = OPS[op.kind]
-    if kind.alias:
+    if OPS[op.kind].alias:
         return 0.0
-    macs = kind.macs(graph, op)
-    read = sum(graph.tensors[t].bytes for t in fed_by(graph, op))
-    return _PER_CALL + (macs * _PER_MAC.get(op.kind, 2.0) if macs else read * _PER_BYTE)
+    shape = graph.tensors[op.outputs[0]].shape
+    return _PER_CALL + _work(graph, op, shape[1] if len(shape) == 4 else 1)
+
+
+def _work(graph: Graph, op: Op, rows: int) -> float:
+    """The kernel on `rows` output rows; of the whole op where the output is no image."""
+    y = graph.tensors[op.outputs[0]]
+    if op.kind == "CONV_2D" and len(y.shape) == 4:
+        _, _, width, channels = y.shape
+        taps = OPS[op.kind].macs(graph, op) / y.elements
+        pixels = -(-rows * width // 4) * 4
+        return pixels * channels * (1.06 * taps + 11)
+    if op.kind == "DEPTHWISE_CONV_2D" and op.attrs.size == (3, 3):
+        return 40 * y.shape[3] * min(_strips(op, rows, y.shape[2]), _strips(op, y.shape[2], rows))
+    share = rows / y.shape[1] if len(y.shape) == 4 else 1.0
+    macs = OPS[op.kind].macs(graph, op)
+    per_mac = 6.0 if op.kind == "DEPTHWISE_CONV_2D" else 1.3
+    read = sum(graph.tensors[t].bytes for t in facts(graph).feeds[op.index])
+    return share * (macs * per_mac if macs else read * _PER_BYTE)
+
+
+def _strips(op: Op, along: int, across: int) -> float:
+    """Strips of two input rows, and what each costs at its start."""
+    stride: int = op.attrs.stride[0]
+    return -(-across * stride // 2) * (along + 2.5)
 
 
 def band_cycles(graph: Graph, pieces: Sequence[Piece], windows: Mapping[int, int]) -> float:
     """What the pieces of a band cost more than its ops run whole, its input's move included."""
     counts = Counter((p.op, p.end - p.first, p.bottom - p.top) for p in pieces)
     band = sorted({i for i, _, _ in counts})
-    first = graph.ops[band[0]]
-    extra = _PER_BYTE_MOVED * graph.tensors[first.inputs[0]].bytes
+    extra = _PER_BYTE_MOVED * graph.tensors[graph.ops[band[0]].inputs[0]].bytes
     for (i, rows, rows_in), n in counts.items():
         extra += n * _piece_cycles(graph, graph.ops[i], rows, rows_in, windows)
-    for i in band:
-        op = graph.ops[i]
-        extra -= _PER_CALL + _idle_cycles(graph, op, graph.tensors[op.outputs[0]].shape[1])
-    return extra
+    return extra - sum(op_cycles(graph, graph.ops[i]) for i in band)
 
 
 def _piece_cycles(graph: Graph, op: Op, rows: int, rows_in: int, windows: Mapping[int, int]) -> float:
-    """What a piece costs beside its share of the op's work."""
-    y, r = op.outputs[0], reach(graph, op)
+    f, y = facts(graph), op.outputs[0]
+    r = f.reach[op.index]
     assert r is not None
-    again = max(0, min(r.size - r.stride, rows_in)) * sum(row_bytes(graph, t) for t in fed_by(graph, op))
-    kept = max(0, windows.get(y, 0) - rows) * row_bytes(graph, y)  # moved to make room, at most
-    return _PER_CALL + _PER_BYTE_AGAIN * again + _PER_BYTE_MOVED * kept + _idle_cycles(graph, op, rows)
-
-
-def _idle_cycles(graph: Graph, op: Op, rows: int) -> float:
-    """Kernels work on four pixels, or two rows, at a time; the last ones may be fewer."""
-    y = graph.tensors[op.outputs[0]]
-    idle = {"CONV_2D": -rows * y.shape[2] % 4 / y.shape[2], "DEPTHWISE_CONV_2D": rows % 2}.get(op.kind, 0)
-    return idle * OPS[op.kind].macs(graph, op) * _PER_MAC.get(op.kind, 0.0) / y.shape[1] if idle else 0.0
+    again = max(0, min(r.size - r.stride, rows_in)) if op.kind == "CONV_2D" else 0
+    unpacked = again * f.row_bytes[op.inputs[0]]
+    kept = max(0, windows.get(y, 0) - rows) * f.row_bytes[y]  # moved to make room, at most
+    return _PER_CALL + _work(graph, op, rows) + _PER_BYTE_AGAIN * unpacked + _PER_BYTE_MOVED * kept
 
 
 # ---- memory ----------------------------------------------------------------------------------------
@@ -95,7 +106,7 @@ def lives(graph: Graph) -> tuple[dict[int, int], list[_Life]]:
     """(activation -> its life, lives)"""
     owner: dict[int, int] = {}
     found: list[_Life] = []
-    readers = consumers(graph)
+    readers = facts(graph).readers
     end = len(graph.ops) - 1
 
     def last(t: int, least: int) -> int:
@@ -147,24 +158,28 @@ def _whole(graph: Graph, flavour: str) -> list[_Choice]:
     return choices
 
 
-def _banded(graph: Graph, flavour: str, most: int) -> list[_Choice]:
-    """Bands between places where one tensor holds all there is, with fewer than `most` bytes in use."""
+def _banded(graph: Graph, flavour: str, most: int, most_extra: float) -> list[_Choice]:
+    """Bands between places where one tensor holds all there is.
+
+    Those with fewer than `most` bytes in use and at most `most_extra` cycles.
+    """
     owner, found = lives(graph)
-    n = len(graph.ops)
+    f, n = facts(graph), len(graph.ops)
     cuts = {i for i in range(n + 1) if sum(v.first < i <= v.last for v in found) <= 1}
     scratch = [low.scratch for low in lower(graph, flavour)]
     choices = []
     for last in (i - 1 for i in sorted(cuts) if i > 0):
-        for rows in _ROWS:
+        height = f.heights[graph.ops[last].outputs[0]]
+        for rows in sorted({*_ROWS, *(-(-height // n) for n in _PARTS)}):
             first, pieces = last, 0
-            while first >= 0 and (op := graph.ops[first]) and reach(graph, op) is not None:
-                pieces += -(-graph.tensors[op.outputs[0]].shape[1] // rows)
+            while first >= 0 and f.reach[first] is not None:
+                pieces += -(-f.heights[graph.ops[first].outputs[0]] // rows)
                 if pieces > _MOST_PIECES:
                     break
                 if first in cuts and pieces > last - first + 1:
                     choice = _band_choice(graph, Band(first, last, rows), owner, found, scratch)
-                    if choice is None or choice.lines >= most:
-                        break  # line buffers only grow
+                    if choice is None or choice.lines >= most or choice.extra > most_extra:
+                        break  # longer ones are no better
                     choices.append(choice)
                 first -= 1
     return [c for c in choices if c.live < most]
@@ -176,7 +191,7 @@ def _band_choice(
     pieces, windows, ahead = survey(graph, band)
     if any(p.bottom <= p.top for p in pieces):
         return None
-    lines = sum(n * row_bytes(graph, t) for t, n in windows.items())
+    lines = sum(n * facts(graph).row_bytes[t] for t, n in windows.items())
     live = lines + max(scratch[band.first : band.last + 1])
     live += sum(v.bytes for v in found if v.first < band.first <= v.last)
     live += sum(v.bytes for v in found if band.first <= v.first <= band.last < v.last)
@@ -197,67 +212,66 @@ def schedule(graph: Graph, flavour: str, ram_limit: int | None, arena: Callable[
     arena  bytes that a schedule's plan takes: `ram_limit` is held against it
     """
     cycles = sum(op_cycles(graph, op) for op in graph.ops)
-    none = Schedule((), 0, round(cycles))
     if len(graph.ops) > _MOST_OPS:
-        return none
-    whole = _whole(graph, flavour)
-    banded = _banded(graph, flavour, max(c.live for c in whole))
-    if not banded:
-        return none
-    ending: list[list[_Choice]] = [[c] for c in whole]
-    for c in banded:
-        ending[c.last].append(c)
-    levels = sorted({c.live for c in (*whole, *banded)})
-    paths = {}
-
-    def cheapest(level: int) -> Schedule | None:
-        if level not in paths:
-            paths[level] = _cheapest(ending, level, round(cycles))
-        return paths[level]
-
-    fast = _smallest(levels, cheapest, arena, MOST_EXTRA * cycles)
+        return Schedule((), 0, round(cycles))
+    paths = _Paths(graph, flavour, cycles, MOST_EXTRA * cycles)
+    fast = _smallest(paths, arena, MOST_EXTRA * cycles)
     if ram_limit is None or arena(fast) <= ram_limit:
         return fast
-    fitting = bisect_right(levels, ram_limit)
-    for level in reversed(levels[max(0, fitting - 4 * _TRIES) : fitting]):
-        found = cheapest(level)
+    paths = _Paths(graph, flavour, cycles, math.inf)
+    fitting = bisect_right(paths.levels, ram_limit)
+    for level in reversed(paths.levels[max(0, fitting - 4 * _TRIES) : fitting]):
+        found = paths.cheapest(level)
         if found is None:
             break
         if arena(found) <= ram_limit:
             return found
-    return _smallest(levels, cheapest, arena, math.inf)
+    return _smallest(paths, arena, math.inf)
 
 
-def _smallest(
-    levels: Sequence[int],
-    cheapest: Callable[[int], Schedule | None],
-    arena: Callable[[Schedule], int],
-    most_extra: float,
-) -> Schedule:
+class _Paths:
+    """Ways through the graph, by the most bytes that they may use."""
+
+    def __init__(self, graph: Graph, flavour: str, cycles: float, most_extra: float) -> None:
+        whole = _whole(graph, flavour)
+        banded = _banded(graph, flavour, max(c.live for c in whole), most_extra)
+        self._cycles = round(cycles)
+        self._ending: list[list[_Choice]] = [[c] for c in whole]  # by last op
+        for c in banded:
+            self._ending[c.last].append(c)
+        self.levels = sorted({c.live for c in (*whole, *banded)})
+        self._known: dict[int, Schedule | None] = {}
+
+    def cheapest(self, level: int) -> Schedule | None:
+        """The schedule with the fewest extra cycles, then bands, that never uses more than `level` bytes."""
+        if level not in self._known:
+            self._known[level] = self._search(level)
+        return self._known[level]
+
+    def _search(self, level: int) -> Schedule | None:
+        best: list[tuple[float, int, tuple[Band, ...]] | None] = [(0.0, 0, ())]
+        for choices in self._ending:
+            paths = [
+                (
+                    before[0] + c.extra,
+                    before[1] + (c.rows > 0),
+                    (*before[2], Band(c.first, c.last, c.rows)) if c.rows else before[2],
+                )
+                for c in choices
+                if c.live <= level and (before := best[c.first]) is not None
+            ]
+            best.append(min(paths, default=None, key=lambda path: path[:2]))
+        end = best[-1]
+        return None if end is None else Schedule(end[2], round(end[0]), self._cycles)
+
+
+def _smallest(paths: _Paths, arena: Callable[[Schedule], int], most_extra: float) -> Schedule:
     """The schedule of the smallest arena for at most `most_extra` cycles."""
 
     def possible(level: int) -> bool:
-        found = cheapest(level)
+        found = paths.cheapest(level)
         return found is not None and found.extra_cycles <= most_extra
 
-    least = bisect_left(levels, True, key=possible)
-    near = [s for level in levels[least : least + _TRIES] if (s := cheapest(level))]
+    least = bisect_left(paths.levels, True, key=possible)
+    near = [s for level in paths.levels[least : least + _TRIES] if (s := paths.cheapest(level))]
     return min(near, key=lambda s: (arena(s), s.extra_cycles))
-
-
-def _cheapest(ending: Sequence[Sequence[_Choice]], level: int, cycles: int) -> Schedule | None:
-    """The schedule with the fewest extra cycles, then bands, that never uses more than `level` bytes."""
-    best: list[tuple[float, int, tuple[Band, ...]] | None] = [(0.0, 0, ())]
-    for choices in ending:
-        paths = [
-            (
-                before[0] + c.extra,
-                before[1] + (c.rows > 0),
-                (*before[2], Band(c.first, c.last, c.rows)) if c.rows else before[2],
-            )
-            for c in choices
-            if c.live <= level and (before := best[c.first]) is not None
-        ]
-        best.append(min(paths, default=None, key=lambda path: path[:2]))
-    end = best[-1]
-    return None if end is None else Schedule(end[2], round(end[0]), cycles)
