@@ -234,6 +234,17 @@ def test_half_written_is_said_and_never_starts(
             assert board.written(len(image)) == image
 
 
+def test_interrupted_by_the_user(project: Path) -> None:
+    def stop(done: int, *_: object) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with Board(boots=True) as board:
+        with pytest.raises(DeviceError, match="^interrupted; the old application is gone") as e:
+            flash(project, list_ports=board.ports, waits=QUICK, progress=stop)
+        assert board.written(PAGE) == b"\xff" * PAGE and "flash again" in e.value.hint
+
+
 def test_it_does_not_start(project: Path, usb_project: Path) -> None:
     with Board(Faults(does_not_start=True), boots=True) as board:
         e = fails(usb_project, board)
