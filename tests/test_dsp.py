@@ -186,7 +186,7 @@ def test_pack_gemm4_by_hand() -> None:
 
 
 def test_pack_dw3_by_hand() -> None:
-    taps = np.arange(1, 10, dtype=np.int8).reshape(3, 3, 1)
+    taps = 2 * np.arange(1, 10).reshape(3, 3, 1)
     halves = depthwise.pack_dw3(taps, 1).astype("<u4").view("<i2")[0]
     assert halves.tolist()[:4] == [2, 8, 8, 14]
     halves = depthwise.pack_dw3(taps, 2).astype("<u4").view("<i2")[0]

@@ -1,6 +1,7 @@
 @ Depthwise 3x3 on pairs of rows: see asc_nn_dsp.h for the layout of lines.
     .syntax unified
     .thumb
+    .equ FIXED_SHIFT, 12        @ ASC_FIXED_SHIFT
 
 @ void asc_dw_pairs(const int8_t *row_0, const int8_t *row_1, uint32_t *line, int32_t step_0, int32_t step_1,
 @                   uint32_t n, uint32_t pitch)
@@ -138,7 +139,7 @@ asc_dw_store_1:
 
 @ Two output rows of one column.  With the weights of a column A = {w0, w1}, B = {w1, w2}, pairs of rows a, b:
 @ row 0 += a.A + b.low * w2, row 1 += a.high * w0 + b.B.  b becomes the upper pair of the next strip.
-    .macro TWO_ROWS a0, b0, a1, b1, a2, b2, relu
+    .macro TWO_ROWS a0, b0, a1, b1, a2, b2, fixed
     ldr \a2, [r0], #4
     ldr \b2, [r0], #4
     vmov r8, s3
@@ -160,20 +161,22 @@ asc_dw_store_1:
     smlad r9, \b2, \b0, r9
     vmov \a0, s4
     vmov \b0, s5
-    .if \relu
-    smmlar r8, r8, \a0, \b0
-    smmlar r9, r9, \a0, \b0
+    .if \fixed
+    smmla r9, r9, \a0, \b0
+    smmla r8, r8, \a0, \b0
+    ssat r9, #8, r9, asr #FIXED_SHIFT
+    ssat r8, #8, r8, asr #FIXED_SHIFT
     .else
     add r1, \b0, r8, asr #31
     smmlar r8, r8, \a0, r1
     add r1, \b0, r9, asr #31
     smmlar r9, r9, \a0, r1
-    .endif
     vmov r1, s6
     asr r9, r9, r1
     asr r8, r8, r1
     ssat r9, #8, r9
     ssat r8, #8, r8
+    .endif
     strb r9, [lr, #4]
     strb r8, [lr], #8
     .endm
@@ -187,7 +190,7 @@ asc_dw_store_1:
     str \b1, [r0, #-8]
     .endm
 
-    .macro STRIDE_1 name, relu
+    .macro STRIDE_1 name, fixed
     .section .text.\name, "ax", %progbits
     .align 2
     .global \name
@@ -210,9 +213,9 @@ asc_dw_store_1:
 3:  FIRST_COLUMNS r6, r7, r2, r3
     b 6f
 2:  FIRST_COLUMNS r2, r3, r4, r5
-4:  TWO_ROWS r2, r3, r4, r5, r6, r7, \relu
-5:  TWO_ROWS r4, r5, r6, r7, r2, r3, \relu
-6:  TWO_ROWS r6, r7, r2, r3, r4, r5, \relu
+4:  TWO_ROWS r2, r3, r4, r5, r6, r7, \fixed
+5:  TWO_ROWS r4, r5, r6, r7, r2, r3, \fixed
+6:  TWO_ROWS r6, r7, r2, r3, r4, r5, \fixed
     vmov r1, s9
     cmp r0, r1
     bne 4b
@@ -222,12 +225,12 @@ asc_dw_store_1:
     pop {r4-r11, pc}
     .size \name, . - \name
     .endm
-    STRIDE_1 asc_dw3_s1_relu, 1
+    STRIDE_1 asc_dw3_s1_fixed, 1
     STRIDE_1 asc_dw3_s1_linear, 0
 
 @ Stride 2, one output: rows a and the upper one of b.  r9 A0, r10 A1, r11 A2, r12 w2 of columns 0 and 1,
 @ s1 w2 of column 2; s3 .. s15 as above.  Two turns, for column 2 is the next output's column 0.
-    .macro ONE_ROW a0, b0, a1, b1, a2, b2, relu
+    .macro ONE_ROW a0, b0, a1, b1, a2, b2, fixed
     ldr \a1, [r0], #4
     ldr \b1, [r0], #4
     ldr \a2, [r0], #4
@@ -244,17 +247,20 @@ asc_dw_store_1:
     smlabb r8, \b2, r1, r8
     vmov \a0, s4
     vmov \b0, s5
-    .if \relu == 0
+    .if \fixed
+    smmla r8, r8, \a0, \b0
+    ssat r8, #8, r8, asr #FIXED_SHIFT
+    .else
     add \b0, \b0, r8, asr #31
-    .endif
     smmlar r8, r8, \a0, \b0
     vmov r1, s6
     asr r8, r8, r1
     ssat r8, #8, r8
+    .endif
     strb r8, [lr], #4
     .endm
 
-    .macro STRIDE_2 name, relu
+    .macro STRIDE_2 name, fixed
     .section .text.\name, "ax", %progbits
     .align 2
     .global \name
@@ -270,11 +276,11 @@ asc_dw_store_1:
     ldr r2, [r0], #4
     ldr r3, [r0], #4
     str r3, [r0, #-8]
-2:  ONE_ROW r2, r3, r4, r5, r6, r7, \relu
+2:  ONE_ROW r2, r3, r4, r5, r6, r7, \fixed
     vmov r1, s9
     cmp r0, r1
     beq 3f
-    ONE_ROW r6, r7, r4, r5, r2, r3, \relu
+    ONE_ROW r6, r7, r4, r5, r2, r3, \fixed
     vmov r1, s9
     cmp r0, r1
     bne 2b
@@ -284,5 +290,5 @@ asc_dw_store_1:
     pop {r4-r11, pc}
     .size \name, . - \name
     .endm
-    STRIDE_2 asc_dw3_s2_relu, 1
+    STRIDE_2 asc_dw3_s2_fixed, 1
     STRIDE_2 asc_dw3_s2_linear, 0

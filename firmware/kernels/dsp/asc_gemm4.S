@@ -1,11 +1,12 @@
 @ 4 pixels x 2 channels a turn: 17 cycles for a pair of K, 16 multiplications (wide: 16 cycles).
 @
-@ r4-r7 sums of channel 0, r8-r11 of channel 1; r0 columns, r1 weights; r2 r3 r12 lr operands.  The rest lives
-@ in the FPU, a move away: s0 columns, s1 entry into the unrolled loop, s2 end of the columns, s3 pairs, s4 y,
-@ s5 stride, s6 end of the pairs.
+@ r4-r7 sums of channel 0, r8-r11 of channel 1; r0 columns, r1 the stream of weights; r2 r3 r12 lr operands.
+@ The rest lives in the FPU, a move away: s0 columns, s1 entry into the unrolled loop, s2 end of the columns,
+@ s4 y, s5 stride, s6 end of y.
     .syntax unified
     .thumb
     .equ UNROLL, 16             @ pairs of K in a turn of the loop; 8 is 2 % slower and 480 bytes less
+    .equ FIXED_SHIFT, 12        @ ASC_FIXED_SHIFT
 
     .macro OPERANDS wide        @ weights -> r3 (channel 0), r2 (channel 1); pixels 0, 1 -> r12, lr
     .if \wide
@@ -36,7 +37,11 @@
     smlad r11, lr, r2, r11
     .endm
 
-    .macro OUTPUT sum, relu, double @ multiplier r3, offset r12, right lr; r0 is free
+    .macro OUTPUT sum, relu, double, fixed @ multiplier r3, offset r12, right lr; r0 is free
+    .if \fixed
+    smmla \sum, \sum, r3, r12
+    ssat \sum, #8, \sum, asr #FIXED_SHIFT
+    .else
     .if \relu
     .if \double
     lsl \sum, \sum, #1
@@ -51,9 +56,18 @@
     .endif
     asr \sum, \sum, lr
     ssat \sum, #8, \sum
+    .endif
     .endm
 
-    .macro GEMM name, relu, double, wide
+    .macro SCALE fixed          @ of a channel
+    .if \fixed
+    ldm r1!, {r3, r12}
+    .else
+    ldm r1!, {r3, r12, lr}
+    .endif
+    .endm
+
+    .macro GEMM name, relu, double, wide, fixed
     .section .text.\name, "ax", %progbits
     .align 2
     .global \name
@@ -61,15 +75,13 @@
     .type \name, %function
 \name:
     push {r4-r11, lr}
-    ldr r4, [sp, #36]           @ asc_gemm
-    ldm r4, {r5, r6, r7}        @ k_pairs, c_pairs, stride
+    ldm r3, {r5, r6, r7}        @ k_pairs, c_pairs, stride
     vmov s0, r0
     add r0, r0, r5, lsl #4
     vmov s2, r0
-    vmov s3, r2
-    vmov s4, r3
+    vmov s4, r2
     vmov s5, r7
-    add r2, r2, r6, lsl #5      @ sizeof(asc_pair) = 32
+    add r2, r2, r6, lsl #1
     vmov s6, r2
     subs r5, r5, #1             @ the first pair of K is peeled
     and r6, r5, #UNROLL - 1
@@ -82,11 +94,9 @@
     adreq.w r3, 22f
     orr r3, r3, #1              @ Thumb
     vmov s1, r3
-1:  vmov r2, s3                 @ a pair of channels
-    vmov r0, s0
-    ldr r4, [r2], #4
-    ldr r8, [r2], #4
-    vmov s3, r2
+1:  vmov r0, s0                 @ a pair of channels
+    ldr r4, [r1], #4
+    ldr r8, [r1], #4
     OPERANDS \wide              @ the first products spread the bias over the four pixels
     smlad r5, lr, r3, r4
     smlad r9, lr, r2, r8
@@ -109,40 +119,38 @@
     cmp r0, r2
     bne 20b
     .align 2
-22: vmov r2, s3
-    ldm r2!, {r3, r12, lr}
-    OUTPUT r4, \relu, \double
-    OUTPUT r5, \relu, \double
-    OUTPUT r6, \relu, \double
-    OUTPUT r7, \relu, \double
-    ldm r2!, {r3, r12, lr}
-    OUTPUT r8, \relu, \double
-    OUTPUT r9, \relu, \double
-    OUTPUT r10, \relu, \double
-    OUTPUT r11, \relu, \double
+22: SCALE \fixed
+    OUTPUT r4, \relu, \double, \fixed
+    OUTPUT r5, \relu, \double, \fixed
+    OUTPUT r6, \relu, \double, \fixed
+    OUTPUT r7, \relu, \double, \fixed
+    SCALE \fixed
+    OUTPUT r8, \relu, \double, \fixed
+    OUTPUT r9, \relu, \double, \fixed
+    OUTPUT r10, \relu, \double, \fixed
+    OUTPUT r11, \relu, \double, \fixed
     vmov r0, s4
     vmov r3, s5
+    vmov r2, s6
     bfi r4, r8, #8, #24
     bfi r5, r9, #8, #24
     bfi r6, r10, #8, #24
-    bfi r7, r11, #8, #24
     add r12, r0, r3, lsl #1
+    bfi r7, r11, #8, #24
     strh r5, [r0, r3]
     strh r4, [r0], #2
     strh r6, [r12]
     strh r7, [r12, r3]
     vmov s4, r0
-    vmov s3, r2
-    vmov r3, s6
-    cmp r2, r3
+    cmp r0, r2
     bne 1b
     pop {r4-r11, pc}
     .size \name, . - \name
     .endm
 
-    GEMM asc_gemm4_doubled_relu, 1, 0, 0
-    GEMM asc_gemm4_doubled_linear, 0, 0, 0
-    GEMM asc_gemm4_relu, 1, 1, 0
-    GEMM asc_gemm4_linear, 0, 1, 0
-    GEMM asc_gemm4_wide_relu, 1, 0, 1
-    GEMM asc_gemm4_wide_linear, 0, 0, 1
+    GEMM asc_gemm4_relu, 1, 1, 0, 0
+    GEMM asc_gemm4_linear, 0, 1, 0, 0
+    GEMM asc_gemm4_doubled_relu, 1, 0, 0, 0
+    GEMM asc_gemm4_doubled_linear, 0, 0, 0, 0
+    GEMM asc_gemm4_wide_linear, 0, 0, 1, 0
+    GEMM asc_gemm4_fixed, 1, 0, 1, 1

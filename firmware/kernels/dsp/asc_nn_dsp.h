@@ -5,22 +5,20 @@
  * points and rounding folded; mcu_asc/compiler/dsp packs them and decides, layer by layer, whether these
  * functions apply.  Where they do not, the layer keeps its function of asc_nn.h.
  *
- * From sum to output in three instructions, exact for right shifts e = 1 .. 22 and |sum| < 2^29:
+ * From sum to output, exactly, two ways.  With the right shift e of each channel, 1 .. 22, |sum| < 2^29:
  *   t = SMMLAR(2 * sum, multiplier, offset + (sum < 0 ? -1 : 0)),  y = SSAT8(t >> e)
  *   offset = 2^(e - 1) + zero * 2^e
- * When the zero point is the lowest output, "relu" below, negative sums clamp anyway and the sign is left
- * out. */
+ * "relu": the zero point is the lowest output, negative sums clamp anyway, and the sign is left out.
+ * "fixed": besides, weights are int16 and scaled by 2^(d + 1), d = ASC_FIXED_SHIFT - e at least 1, so that
+ * the shift is the same for all and comes with the saturation; sums times 2^(d + 1) stay within 32 bits: y =
+ * SSAT8(SMMLA(2^(d + 1) * sum, multiplier, offset) >> ASC_FIXED_SHIFT) offset = 2^(d - 1) +
+ * 2^(ASC_FIXED_SHIFT - 1) + zero * 2^ASC_FIXED_SHIFT */
 #ifndef ASC_NN_DSP_H
 #define ASC_NN_DSP_H
 #include "asc_nn.h"
 #include "asc_window.h"
 
-/* Two output channels: where their sums start, and how they become outputs. */
-typedef struct {
-    int32_t bias_0, bias_1; /* doubled where the sums are */
-    int32_t multiplier_0, offset_0, right_0;
-    int32_t multiplier_1, offset_1, right_1;
-} asc_pair;
+#define ASC_FIXED_SHIFT 12
 
 /* ---- convolutions as products of matrices --------------------------------------------------------- */
 
@@ -29,14 +27,15 @@ typedef struct {
     uint32_t stride;           /* bytes from one output pixel to the next */
 } asc_gemm;
 
-/* 4 pixels times all channels.  columns[k_pairs][4]: halfwords, the two K of each pair, a pixel a word;
- * weights[c_pairs][k_pairs]: bytes {c0 k, c1 k, c0 k', c1 k'}, or two words of doubled halfwords {c0 k, k'},
- * {c1 k, k'} ("wide").  Writes both channels of the last pair, also where their count is odd. */
-typedef void asc_gemm4_fn(const uint32_t *columns, const uint32_t *weights, const asc_pair *pairs, int8_t *y,
-                          const asc_gemm *shape);
+/* 4 pixels times all channels.  columns[k_pairs][4]: halfwords, the two K of each pair, a pixel a word.
+ * The stream of weights holds, for each pair of channels: two biases, scaled as the sums are; the weights,
+ * for each pair of K bytes {c0 k, c1 k, c0 k', c1 k'}, or two words of halfwords {c0 k, k'}, {c1 k, k'}
+ * ("wide", doubled, and "fixed"); for each channel multiplier, offset and, unless "fixed", right shift.
+ * Writes both channels of the last pair, also where their count is odd. */
+typedef void asc_gemm4_fn(const uint32_t *columns, const uint32_t *weights, int8_t *y, const asc_gemm *shape);
 asc_gemm4_fn asc_gemm4_relu, asc_gemm4_linear;                 /* columns as they are */
 asc_gemm4_fn asc_gemm4_doubled_relu, asc_gemm4_doubled_linear; /* columns doubled */
-asc_gemm4_fn asc_gemm4_wide_relu, asc_gemm4_wide_linear;
+asc_gemm4_fn asc_gemm4_wide_linear, asc_gemm4_fixed;
 
 /* 4 rows of n values -> columns; groups of four K become the pairs (0, 2), (1, 3), the last one to three
  * values (0, -), (0, 1), (0, 2) (1, -). */
@@ -53,7 +52,6 @@ typedef struct {
     asc_gemm4_fn *gemm;
     asc_expand4_fn *expand;
     const uint32_t *weights;
-    const asc_pair *pairs;
 } asc_pointwise;
 
 #define ASC_POINTWISE_SCRATCH(k_pairs, c_pairs) (16 * (k_pairs) + 8 * (c_pairs))
@@ -71,7 +69,6 @@ typedef struct {
     asc_gemm shape;
     asc_gemm4_fn *gemm;
     const uint32_t *weights;
-    const asc_pair *pairs;
 } asc_window_conv;
 
 #define ASC_WINDOW_CONV_SCRATCH(k_pairs, c_pairs, rows, pitch)                                               \
@@ -89,11 +86,13 @@ typedef struct {
 void asc_winograd_main(const int8_t *x, uint32_t *columns, uint32_t channels, uint32_t pitch);
 void asc_winograd_rest(const int8_t *x, uint32_t *columns, uint32_t channels, uint32_t pitch);
 
-/* 8 pixels times all channels.  weights[c_pairs][passes 1, 2, 0, 3][pairs of K][2] words, halfwords doubled:
- * {c0 k, c0 k'}, {c1 k, c1 k'}; pass 3 negated but for the rest of the taps.  Biases doubled. */
-typedef void asc_winograd_kernel(const uint32_t *columns, const uint32_t *weights, const asc_pair *pairs,
-                                 int8_t *y, const asc_winograd *shape);
-asc_winograd_kernel asc_winograd_relu, asc_winograd_linear;
+/* 8 pixels times all channels.  The stream of weights holds, for each pair of channels: two biases; the words
+ * {c0 k, c0 k'}, {c1 k, c1 k'} of passes 1, 2 and 0; multiplier, offset and, unless "fixed", right shift of
+ * each channel; the words of pass 3, negated but for the rest of the taps.  All weights doubled, or "fixed".
+ */
+typedef void asc_winograd_kernel(const uint32_t *columns, const uint32_t *weights, int8_t *y,
+                                 const asc_winograd *shape);
+asc_winograd_kernel asc_winograd_fixed, asc_winograd_linear;
 
 /* CONV_2D, stride 1, channels a multiple of 4, kernel three columns wide and more. */
 typedef struct {
@@ -105,7 +104,6 @@ typedef struct {
     asc_winograd shape;
     asc_winograd_kernel *kernel;
     const uint32_t *weights;
-    const asc_pair *pairs;
 } asc_winograd_conv;
 
 #define ASC_WINOGRAD_CONV_SCRATCH(k_pairs_03, c_pairs, rows, pitch)                                          \
@@ -126,12 +124,12 @@ void asc_dw_pairs(const int8_t *row_0, const int8_t *row_1, uint32_t *line, int3
 void asc_dw_store(const uint32_t *tile, int8_t *y_0, int8_t *y_1, int32_t step, uint32_t n);
 void asc_dw_store_1(const uint32_t *tile, int8_t *y, int32_t step, uint32_t n);
 
-/* One channel; weights doubled, by tap across the strip (w0, w1, w2) and column 0, 1, 2 along it.
+/* One channel; weights and bias doubled or "fixed", which has no right shift; by tap across the strip (w0, w1, w2) and column 0, 1, 2 along it.
  * Stride 1: {w0, w1}, {w1, w2} of columns 0, 1, 2.  Stride 2: {w0, w1} of 0, 1, 2; {w2 of 0, of 1};
  * {w2 of 2, 0}; 0. */
 typedef struct {
     uint32_t weights_0, weights_1, weights_2, weights_3, weights_4, weights_5;
-    int32_t bias; /* doubled */
+    int32_t bias;
     int32_t multiplier, offset, right;
 } asc_dw3_channel;
 
@@ -145,7 +143,7 @@ typedef struct {
 /* A strip of four channels -> words of the tile; moves the lower pairs up for the next strip. */
 typedef void asc_dw3_kernel(uint32_t *lines, const asc_dw3_channel *w, int8_t *tile,
                             const asc_dw3_strip *strip);
-asc_dw3_kernel asc_dw3_s1_relu, asc_dw3_s1_linear, asc_dw3_s2_relu, asc_dw3_s2_linear;
+asc_dw3_kernel asc_dw3_s1_fixed, asc_dw3_s1_linear, asc_dw3_s2_fixed, asc_dw3_s2_linear;
 
 /* DEPTHWISE_CONV_2D 3x3, stride 1 or 2 both ways, multiplier 1, one image, 4 channels and more. */
 typedef struct {

@@ -34,11 +34,11 @@ static void image(const asc_window_conv *p, const int8_t *x, int8_t *y, uint32_t
         }
         asc_im2col4(pixel, columns, run, (uint32_t)p->kernel_h, (uint32_t)pitch);
         if (count == 4 && !(n & 1)) {
-            p->gemm(columns, p->weights, p->pairs, y, &p->shape);
+            p->gemm(columns, p->weights, y, &p->shape);
             y += 4 * n;
             continue;
         }
-        p->gemm(columns, p->weights, p->pairs, spare, &spare_shape);
+        p->gemm(columns, p->weights, spare, &spare_shape);
         for (int32_t i = 0; i < count; i++, y += n)
             memcpy(y, spare + i * spare_stride, (size_t)n);
     }

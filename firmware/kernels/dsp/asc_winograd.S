@@ -4,7 +4,7 @@
 @   y1 = m1 - m2 - m3    m2 = (d2 - d1) (g0 - g1 + g2) / 2      m3 = (d1 - d3) g2
 @
 @ Weights are doubled, so that all of it stays in whole numbers, exact modulo 2^32; the sums come out doubled,
-@ which is what SMMLAR wants.
+@ which is what SMMLAR wants (asc_winograd_fixed: scaled further, see ASC_FIXED_SHIFT).
     .syntax unified
     .thumb
 
@@ -81,13 +81,13 @@ asc_winograd_rest:
     pop {r4-r6, pc}
     .size asc_winograd_rest, . - asc_winograd_rest
 
-@ void asc_winograd_...(const uint32_t *columns, const uint32_t *weights, const asc_pair *pairs, int8_t *y,
-@                       const asc_winograd *shape)
+@ void asc_winograd_...(const uint32_t *columns, const uint32_t *weights, int8_t *y, const asc_winograd *shape)
 @ 8 pixels, that is 4 pairs of pixels, x 2 channels a turn.  r4-r7 sums of channel 0, r8-r11 of channel 1;
-@ r0 columns, r1 weights; s0 columns, s1 entry for passes 1 and 2, s2 for 0 and 3, s3 pairs, s4 y, s5 two strides,
-@ s6 end of the pairs, s7 end of the pass, s8 where the pass returns to, s9 and s10 bytes of the columns of the
+@ r0 columns, r1 the stream of weights; s0 columns, s1 entry for passes 1 and 2, s2 for 0 and 3, s3 scales, s4 y,
+@ s5 two strides, s6 end of y, s7 end of the pass, s8 where the pass returns to, s9 and s10 bytes of the columns of the
 @ passes, s11 stride.
     .equ UNROLL, 16
+    .equ FIXED_SHIFT, 12        @ ASC_FIXED_SHIFT
 
     .macro K_PAIR
     ldr r3, [r1], #4
@@ -162,28 +162,37 @@ asc_winograd_rest:
     vmov \to, r3
     .endm
 
-    .macro OUTPUT sum, relu     @ multiplier r3, offset r12, right lr; r0 is free
-    .if \relu
-    smmlar \sum, \sum, r3, r12
+    .macro OUTPUT sum, fixed    @ multiplier r3, offset r12, right lr; r0 is free
+    .if \fixed
+    smmla \sum, \sum, r3, r12
+    ssat \sum, #8, \sum, asr #FIXED_SHIFT
     .else
     add r0, r12, \sum, asr #31
     smmlar \sum, \sum, r3, r0
-    .endif
     asr \sum, \sum, lr
     ssat \sum, #8, \sum
+    .endif
     .endm
 
-    .macro OUTPUTS relu         @ r2 pairs
+    .macro SCALE fixed          @ of a channel
+    .if \fixed
+    ldm r2!, {r3, r12}
+    .else
     ldm r2!, {r3, r12, lr}
-    OUTPUT r4, \relu
-    OUTPUT r5, \relu
-    OUTPUT r6, \relu
-    OUTPUT r7, \relu
-    ldm r2!, {r3, r12, lr}
-    OUTPUT r8, \relu
-    OUTPUT r9, \relu
-    OUTPUT r10, \relu
-    OUTPUT r11, \relu
+    .endif
+    .endm
+
+    .macro OUTPUTS fixed        @ r2 scales
+    SCALE \fixed
+    OUTPUT r4, \fixed
+    OUTPUT r5, \fixed
+    OUTPUT r6, \fixed
+    OUTPUT r7, \fixed
+    SCALE \fixed
+    OUTPUT r8, \fixed
+    OUTPUT r9, \fixed
+    OUTPUT r10, \fixed
+    OUTPUT r11, \fixed
     bfi r4, r8, #8, #24
     bfi r5, r9, #8, #24
     bfi r6, r10, #8, #24
@@ -198,7 +207,7 @@ asc_winograd_rest:
     strh r7, [r12, r3]
     .endm
 
-    .macro WINOGRAD name, relu
+    .macro WINOGRAD name, fixed
     .section .text.\name, "ax", %progbits
     .align 2
     .global \name
@@ -207,19 +216,17 @@ asc_winograd_rest:
 \name:
     push {r4-r11, lr}
     sub sp, sp, #32             @ eight sums
-    ldr r4, [sp, #68]           @ asc_winograd
-    ldm r4, {r4, r5, r8, r9}    @ pairs of K in passes 1 and 2, in 0 and 3, pairs of channels, stride
+    ldm r3, {r4, r5, r8, r9}    @ pairs of K in passes 1 and 2, in 0 and 3, pairs of channels, stride
     vmov s0, r0
     lsl r0, r4, #6
     vmov s9, r0
     lsl r0, r5, #6
     vmov s10, r0
-    vmov s3, r2
-    vmov s4, r3
+    vmov s4, r2
     vmov s11, r9
     lsl r9, r9, #1
     vmov s5, r9
-    add r2, r2, r8, lsl #5      @ sizeof(asc_pair) = 32
+    add r2, r2, r8, lsl #1
     vmov s6, r2
     sub r4, r4, #1              @ the first pair of K is peeled
     ENTRY s1, r4
@@ -227,9 +234,8 @@ asc_winograd_rest:
 1:  adr.w r3, 2f                @ pass 1: m1 and the bias
     orr r3, r3, #1
     PASS 1, s9
-    vmov r2, s3
-    ldr r4, [r2], #4
-    ldr r8, [r2], #4
+    ldr r4, [r1], #4
+    ldr r8, [r1], #4
     FIRST_PAIR 1
     vmov r2, s1
     bx r2
@@ -269,23 +275,22 @@ asc_winograd_rest:
     vmov r2, s2
     bx r2
     .align 2
-4:  vmov r2, s3
-    adds r2, r2, #8
-    OUTPUTS \relu
+4:  vmov s3, r1                 @ the stream goes on with the scales, then pass 3
+    mov r2, r1
+    OUTPUTS \fixed
+    mov r1, r2
     vmov r0, s4
     vmov r3, s5
     STORE
     ldm sp, {r4-r11}
-    adr.w r3, 5f                @ pass 3: the odd ones
+    adr.w r3, 5f                @ pass 3: the odd pixels
     orr r3, r3, #1
     PASS 3, s10
     vmov r2, s2
     bx r2
     .align 2
 5:  vmov r2, s3
-    adds r2, r2, #8
-    OUTPUTS \relu
-    vmov s3, r2
+    OUTPUTS \fixed
     vmov r0, s4
     vmov r12, s11
     add r2, r0, #2
@@ -293,7 +298,6 @@ asc_winograd_rest:
     vmov s4, r2
     add r0, r0, r12
     STORE
-    vmov r2, s3
     vmov r3, s6
     cmp r2, r3
     bne 1b
@@ -313,5 +317,5 @@ asc_winograd_rest:
     .size \name, . - \name
     .endm
 
-    WINOGRAD asc_winograd_relu, 1
+    WINOGRAD asc_winograd_fixed, 1
     WINOGRAD asc_winograd_linear, 0

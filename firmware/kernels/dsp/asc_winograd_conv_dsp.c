@@ -49,11 +49,11 @@ static void image(const asc_winograd_conv *p, const int8_t *x, int8_t *y, uint32
             oy++;
         }
         if (direct && count == 4) {
-            p->kernel(columns, p->weights, p->pairs, y, &p->shape);
+            p->kernel(columns, p->weights, y, &p->shape);
             y += 8 * n;
             continue;
         }
-        p->kernel(columns, p->weights, p->pairs, spare, &spare_shape);
+        p->kernel(columns, p->weights, spare, &spare_shape);
         int32_t px = first_x;
         for (int32_t i = 0; i < 2 * count; i++) {
             if (px < p->out_w) {

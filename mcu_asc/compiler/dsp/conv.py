@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc.compiler.dsp import winograd
-from mcu_asc.compiler.dsp.fast import Fast, is_relu
-from mcu_asc.compiler.dsp.matrix import Matrix, even, k_order, matrix, pairs_array, wide_words, worth_flash
-from mcu_asc.compiler.dsp.matrix import pixels as all_pixels
+from mcu_asc.compiler.dsp.fast import Fast, fixed, is_relu
+from mcu_asc.compiler.dsp.matrix import (
+    Matrix,
+    by_pairs,
+    even,
+    k_order,
+    matrix,
+    pixels,
+    stream,
+    wide_words,
+    worth_flash,
+)
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.nouns import Graph, Op
 
@@ -24,64 +31,60 @@ def _taken(weights: NDArray[np.int8], order: NDArray[np.int64]) -> NDArray[np.in
 
 
 def pack_gemm4(weights: NDArray[np.int8], order: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """[channels, K] -> words, [pairs of channels][pairs of K], bytes {c0 k, c1 k, c0 k', c1 k'}."""
+    """[channels, K] -> words, [pairs of channels, pairs of K], bytes {c0 k, c1 k, c0 k', c1 k'}."""
     taken = even(_taken(weights, order)).astype(np.int8)
     c, k, _ = taken.shape
     bytes_ = taken.reshape(c // 2, 2, k, 2).transpose(0, 2, 3, 1)
-    return np.frombuffer(np.ascontiguousarray(bytes_).tobytes(), "<u4")
-
-
-def _form(k: int, n: int, pixels: int) -> str:
-    """How asc_gemm4 gets its factor of two for K values, n channels.
-
-    "wide_": weights are doubled int16, which saves a cycle a pair of K and costs two bytes of flash;
-    "doubled_": columns are; "": outputs are.
-    """
-    if worth_flash(pixels / 4, 4):
-        return "wide_"
-    return "doubled_" if k < 2 * n else ""
+    return np.frombuffer(np.ascontiguousarray(bytes_).tobytes(), "<u4").reshape(c // 2, k)
 
 
 def _gemm(
-    name: str, m: Matrix, f: Fast, order: NDArray[np.int64], form: str
-) -> tuple[tuple[Array, Array], dict[str, int | str | tuple[int, ...]]]:
-    """Tables and fields."""
+    graph: Graph, op: Op, m: Matrix, f: Fast, order: NDArray[np.int64], doubled: bool
+) -> tuple[Array, dict[str, int | str | tuple[int, ...]], str]:
+    """The stream of weights, fields and form of asc_gemm4.
+
+    Weights of int16 save a cycle a pair of K and two per output, for one byte of flash more a weight.
+    doubled  otherwise, columns are doubled and not outputs
+    """
     n = len(m.weights)
-    if form == "wide_":
-        words: NDArray[Any] = wide_words(2 * _taken(m.weights, order)).reshape(-1)
+    name = f"op{op.index}_weights"
+    two = 2 * _taken(m.weights, order)
+    if not worth_flash(pixels(graph, op) / 4, 4):
+        form = f"{'doubled_' if doubled else ''}{'relu' if is_relu(m.out_zero) else 'linear'}"
+        words = pack_gemm4(m.weights, order).astype(np.int64)
+        parts = by_pairs((f.bias * (2 if doubled else 1))[:, None]), words, by_pairs(f.scales)
+    elif g := fixed(f, m.out_zero, np.abs(two).max(axis=(1, 2))):
+        form = "fixed"
+        parts = by_pairs(g.bias[:, None]), wide_words(two * g.factor[:, None, None]), by_pairs(g.scales)
     else:
-        words = pack_gemm4(m.weights, order)
-    arrays = (
-        Array("uint32_t", f"{name}_weights", words),
-        pairs_array(f"{name}_pairs", f.bias * (2 if form else 1), f),
-    )
-    return arrays, {
+        form = "wide_linear"
+        parts = by_pairs(2 * f.bias[:, None]), wide_words(two), by_pairs(f.scales)
+    fields: dict[str, int | str | tuple[int, ...]] = {
         "shape": (len(order), (n + 1) // 2, n),
-        "gemm": f"asc_gemm4_{form}{'relu' if is_relu(m.out_zero) else 'linear'}",
-        "weights": f"{name}_weights",
-        "pairs": f"{name}_pairs",
+        "gemm": f"asc_gemm4_{form}",
+        "weights": name,
     }
+    return Array("uint32_t", name, stream(*parts)), fields, form
 
 
-def _pointwise(graph: Graph, op: Op, pixels: int) -> Lowered | None:
+def _pointwise(graph: Graph, op: Op, count: int) -> Lowered | None:
     m = matrix(graph, op)
     f = m.fast()
     if f is None:
         return None
     n, k = m.weights.shape
     name, order = f"op{op.index}", k_order(k)
-    form = _form(k, n, all_pixels(graph, op))
-    arrays, gemm = _gemm(name, m, f, order, form)
+    weights, gemm, form = _gemm(graph, op, m, f, order, doubled=k < 2 * n)
     scratch = 16 * len(order) + 8 * ((n + 1) // 2)
     fields: dict[str, int | str | tuple[int, ...]] = {
-        "pixels": pixels,
+        "pixels": count,
         "in_c": k,
         "out_c": n,
         **gemm,
-        "expand": "asc_expand4_doubled" if form == "doubled_" else "asc_expand4",
+        "expand": f"asc_expand4{'_doubled' if form.startswith('doubled') else ''}",
     }
     code = Code(
-        arrays=arrays,
+        arrays=(weights,),
         params=(Params("asc_pointwise", name, fields),),
         calls=(Call("asc_pointwise_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_POINTWISE_SCRATCH({len(order)}, {(n + 1) // 2}) <= {scratch}",),
@@ -99,8 +102,7 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
     x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
     n, in_c, out_w = len(m.weights), x.shape[3], y.shape[2]
     name, order = f"op{op.index}", k_order(a.size[1] * in_c, a.size[0])
-    form = "wide_" if worth_flash(all_pixels(graph, op) / 4, 4) else ""
-    arrays, gemm = _gemm(name, m, f, order, form)
+    weights, gemm, _ = _gemm(graph, op, m, f, order, doubled=False)
     # Four pixels lie on at most this many output rows more than one.
     rows = a.size[0] + a.stride[0] * ((out_w + 2) // out_w)
     width = (out_w - 1) * a.stride[1] + a.size[1]
@@ -120,7 +122,7 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
         **gemm,
     }
     code = Code(
-        arrays=arrays,
+        arrays=(weights,),
         params=(Params("asc_window_conv", name, fields),),
         calls=(Call("asc_window_conv_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_WINDOW_CONV_SCRATCH({len(order)}, {(n + 1) // 2}, {rows}, {pitch}) <= {scratch}",),

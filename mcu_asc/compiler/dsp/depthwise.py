@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.dsp.fast import fast, is_relu, sums
+from mcu_asc.compiler.dsp.fast import fast, fixed, sums
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
 from mcu_asc.nouns import Graph, Op
@@ -14,13 +14,12 @@ _GROUP = 4  # channels at a time
 
 
 def _words(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Halfwords {low, high} doubled, as words."""
-    return (2 * low & 0xFFFF) | (2 * high & 0xFFFF) << 16
+    """Halfwords {low, high} as words."""
+    return (low & 0xFFFF) | (high & 0xFFFF) << 16
 
 
-def pack_dw3(taps: NDArray[np.int8], stride: int) -> NDArray[np.int64]:
+def pack_dw3(w: NDArray[np.int64], stride: int) -> NDArray[np.int64]:
     """[across, along, channels] -> [channels, 6] words; the order is in asc_nn_dsp.h."""
-    w = taps.astype(np.int64)
     none = np.zeros_like(w[0, 0])
     if stride == 1:
         words = [_words(w[i, j], w[i + 1, j]) for j in range(3) for i in (0, 1)]
@@ -70,8 +69,13 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
     strip_rows = 2 if stride == 1 else 1
     scratch = 4 * strip_rows * n + 4 * 8 * positions
     name = f"op{op.index}"
-    words = pack_dw3(taps.transpose(1, 0, 2) if tall else taps, stride)
-    rows = np.column_stack([words, 2 * f.bias, f.multiplier, f.offset, f.right])
+    g = fixed(f, out_zero, 2 * np.abs(flat.astype(np.int64)).max(axis=1))
+    doubled = 2 * taps.astype(np.int64) * (g.factor if g else 1)
+    words = pack_dw3(doubled.transpose(1, 0, 2) if tall else doubled, stride)
+    scales = (
+        [g.bias, g.multiplier, g.offset, 0 * g.bias] if g else [2 * f.bias, f.multiplier, f.offset, f.right]
+    )
+    rows = np.column_stack([words, *scales])
     fields: dict[str, int | str | tuple[int, ...]] = {
         "channels": channels,
         "strip_rows": strip_rows,
@@ -87,7 +91,7 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
         "taken": taken,
         "in_zero": in_zero,
         "strip": (n, _GROUP, 8 * positions, n % 3),
-        "kernel": f"asc_dw3_s{stride}_{'relu' if is_relu(out_zero) else 'linear'}",
+        "kernel": f"asc_dw3_s{stride}_{'fixed' if g else 'linear'}",
         "weights": f"{name}_weights",
     }
     code = Code(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mcu_asc.compiler.fixed import INT8_MAX, INT8_MIN, clamp, multiply
 
+FIXED_SHIFT = 12  # ASC_FIXED_SHIFT
 _MAX_RIGHT = 22  # zero * 2^e and a product of 31 bits stay within 32
 _MAX_SUM = 1 << 29  # doubled, and with the bias doubled, within 32 bits with room for the offset
 
@@ -35,6 +36,27 @@ class Fast:
     multiplier: NDArray[np.int64]
     offset: NDArray[np.int64]
     right: NDArray[np.int64]
+    reach: NDArray[np.int64]  # largest |sum|; 0 where the output does not depend on it
+
+    @property
+    def scales(self) -> NDArray[np.int64]:
+        """[channels, 3]"""
+        return np.stack([self.multiplier, self.offset, self.right], axis=1)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The same with the shift in the weights: factors of doubled weights, scaled biases."""
+
+    factor: NDArray[np.int64]
+    bias: NDArray[np.int64]
+    multiplier: NDArray[np.int64]
+    offset: NDArray[np.int64]
+
+    @property
+    def scales(self) -> NDArray[np.int64]:
+        """[channels, 2]"""
+        return np.stack([self.multiplier, self.offset], axis=1)
 
 
 def sums(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> Sums:
@@ -64,9 +86,9 @@ def fast(
     ):
         least, most = (clamp(multiply(s, m, shift) + zero, *act) for s in (low, high))
         if least == most:
-            rows.append((0, 0, 1 + 2 * least, 1))
-        elif -_MAX_RIGHT <= shift <= -1 and max(-low, high) + abs(b) < _MAX_SUM:
-            rows.append((b, m, (1 << (-shift - 1)) + zero * (1 << -shift), -shift))
+            rows.append((0, 0, 1 + 2 * least, 1, 0))
+        elif -_MAX_RIGHT <= shift <= -1 and max(-low, high) < _MAX_SUM:
+            rows.append((b, m, (1 << (-shift - 1)) + zero * (1 << -shift), -shift, max(-low, high)))
         else:
             return None
     return Fast(*np.array(rows, np.int64).T)
@@ -75,3 +97,24 @@ def fast(
 def is_relu(zero: int) -> bool:
     """Negative sums give the lowest output whatever they are."""
     return zero == INT8_MIN
+
+
+def fixed(f: Fast, zero: int, largest: NDArray[np.int64]) -> Fixed | None:
+    """The form with one shift for all channels, or None.
+
+    With v = sum * m / 2^31, y >= k asks for round(v) >= T = (2k - 1) 2^(e-1), that is v >= T - 1/2.  After d
+    more doublings floor(2^d v) >= 2^d T - 2^(d-1) asks for the same, without the first rounding.
+
+    largest  of each channel's doubled weights, magnitudes
+    """
+    if not is_relu(zero):
+        return None
+    none = f.multiplier == 0
+    d = np.where(none, 1, FIXED_SHIFT - f.right)
+    if int(d.min()) < 1 or bool(((largest << d) >= 1 << 15)[~none].any()):
+        return None
+    if bool(((f.reach << (d + 1)) >= 1 << 31).any()):
+        return None
+    top = 1 << FIXED_SHIFT
+    offset = np.where(none, (f.offset >> 1) * top + top // 2, (1 << (d - 1)) + top // 2 + zero * top)
+    return Fixed(np.where(none, 0, 1 << d), f.bias << (d + 1), f.multiplier, offset)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc.compiler.dsp.fast import Fast, fast, sums
-from mcu_asc.compiler.ops.base import Array, per_tensor
+from mcu_asc.compiler.ops.base import per_tensor
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
 from mcu_asc.nouns import Graph, Op
 
@@ -51,12 +51,15 @@ def pixels(graph: Graph, op: Op) -> int:
     return y.elements // y.shape[-1]
 
 
-def pairs_array(name: str, bias: NDArray[np.int64], f: Fast) -> Array:
-    """asc_pair[]: the biases and the fast forms of two channels a row."""
-    columns = np.stack([f.multiplier, f.offset, f.right], axis=1)
-    two = even(columns).reshape(-1, 6)
-    two[:, 5] += two[:, 5] == 0  # of no channel; shifts are at least 1
-    return Array("asc_pair", name, np.concatenate([even(bias).reshape(-1, 2), two], axis=1))
+def by_pairs(channels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[channels, n] -> [pairs of channels, 2 n]"""
+    two = even(channels)
+    return two.reshape(len(two) // 2, -1)
+
+
+def stream(*parts: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """[pairs of channels, words] each -> the words, pair of channels by pair of channels."""
+    return (np.concatenate(parts, axis=1).reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.dsp.fast import Fast, is_relu
-from mcu_asc.compiler.dsp.matrix import Matrix, k_order, pairs_array, pixels, wide_words, worth_flash
+from mcu_asc.compiler.dsp.fast import Fast, fixed
+from mcu_asc.compiler.dsp.matrix import Matrix, by_pairs, k_order, pixels, stream, wide_words, worth_flash
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.nouns import Graph, Op
 
@@ -42,7 +42,12 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast) -> Lowered | None:
         return None
     name, n = f"op{op.index}", len(m.weights)
     twelve, ends = passes(m.weights.reshape(w.shape))
-    words = np.concatenate([wide_words(p[:, k_order(p.shape[1])]) for p in (*twelve, *ends)], axis=1)
+    taken = [p[:, k_order(p.shape[1])] for p in (*twelve, *ends)]
+    g = fixed(f, m.out_zero, np.max([np.abs(p).max(axis=(1, 2)) for p in taken], axis=0))
+    factor = g.factor[:, None, None] if g else 1
+    p1, p2, p0, p3 = (wide_words(p * factor) for p in taken)
+    bias, scales = (g.bias, g.scales) if g else (2 * f.bias, f.scales)
+    words = stream(by_pairs(bias[:, None]), p1, p2, p0, by_pairs(scales), p3)
     k_12, k_03, c_pairs = twelve.shape[2] // 2, ends.shape[2] // 2, (n + 1) // 2
     row_pairs = (out_w + 1) // 2
     width = 2 * row_pairs - 1 + kernel_w
@@ -59,15 +64,11 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast) -> Lowered | None:
         "kernel_w": kernel_w,
         "pad_top": a.pad[0],
         "shape": (k_12, k_03, c_pairs, n),
-        "kernel": f"asc_winograd_{'relu' if is_relu(m.out_zero) else 'linear'}",
+        "kernel": f"asc_winograd_{'fixed' if g else 'linear'}",
         "weights": f"{name}_weights",
-        "pairs": f"{name}_pairs",
     }
     code = Code(
-        arrays=(
-            Array("uint32_t", f"{name}_weights", words.reshape(-1)),
-            pairs_array(f"{name}_pairs", 2 * f.bias, f),
-        ),
+        arrays=(Array("uint32_t", f"{name}_weights", words),),
         params=(Params("asc_winograd_conv", name, fields),),
         calls=(Call("asc_winograd_conv_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_WINOGRAD_CONV_SCRATCH({k_03}, {c_pairs}, {rows}, {pitch}) <= {scratch}",),
