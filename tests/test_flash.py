@@ -240,7 +240,7 @@ def test_interrupted_by_the_user(project: Path) -> None:
             raise KeyboardInterrupt
 
     with Board(boots=True) as board:
-        with pytest.raises(DeviceError, match="^interrupted; the old application is gone") as e:
+        with pytest.raises(DeviceError, match=r"^interrupted; the old application is gone") as e:
             flash(project, list_ports=board.ports, waits=QUICK, progress=stop)
         assert board.written(PAGE) == b"\xff" * PAGE and "flash again" in e.value.hint
 
