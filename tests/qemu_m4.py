@@ -74,7 +74,7 @@ def lane(
         path.write_bytes(text)
         jobs.append((*flags, "-c", path, "-o", path.with_suffix(".o")))
 
-    kernels: set[str] = set()
+    kernels = {p.name for p in frontend.kernel_sources(flavour)}
     blob, count = [], 0
     for name, content in models.items():
         model = compiler.read(content)
@@ -92,7 +92,7 @@ def lane(
     for found in (next((paths.firmware_dir() / "kernels").glob(f"*/{k}")) for k in sorted(kernels)):
         jobs.append(("-O3", "-c", found, "-o", folder / f"kernel_{found.name}.o"))
     asc = paths.firmware_dir() / "asc"
-    for source in (asc / "asc_frontend.c", asc / "asc_fft.c", asc / "asc_wire.c", HERE / "lane.c"):
+    for source in (asc / "asc_frontend.c", asc / "asc_magnitude.c", asc / "asc_wire.c", HERE / "lane.c"):
         jobs.append(("-O3", "-c", source, "-o", folder / f"{source.stem}.o"))
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: gcc(*job), jobs))
