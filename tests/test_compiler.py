@@ -13,13 +13,14 @@ import pytest
 import vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tflite_make import File
+from tflite_make import File, rim
 
 from mcu_asc import compiler
 from mcu_asc.compiler.emit import comment
 from mcu_asc.compiler.ops import OPS
 from mcu_asc.compiler.ops.binary import loops
 from mcu_asc.compiler.ops.reduce import groups
+from mcu_asc.compiler.ops.take import along, merged, slice_range, strides
 from mcu_asc.compiler.plan import ALIGN, Buffer, arena_bytes, live_bytes, place
 from mcu_asc.config import card_to_json
 from mcu_asc.errors import UsageError
@@ -37,21 +38,6 @@ def _two(kind: str, table: str = "", dtype: str = "int8", **options: Any) -> byt
     f.op("RELU6", [x], [m])
     f.op(kind, [m], [y], table, **options)
     return f.bytes([x], [y])
-
-
-def _rim(x: str, y: str = "int8", last: str = "DEQUANTIZE") -> bytes:
-    """QUANTIZE, TANH, and back; without what converts nothing."""
-    f = File()
-    outer = f.tensor((1, 4), x, [0.05] * (x != "float32"), [128] * (x == "uint8"), name="serving_default_x")
-    inner = outer if x == "int8" else f.activation((1, 4), 0.05, 0)
-    tanh = f.activation((1, 4), 1 / 128, 0)
-    result = tanh if y == "int8" else f.tensor((1, 4), y, [1 / 128] * (y == "uint8"), [128] * (y == "uint8"))
-    if inner != outer:
-        f.op("QUANTIZE", [outer], [inner], "QuantizeOptions")
-    f.op("TANH", [inner], [tanh])
-    if result != tanh:
-        f.op(last, [tanh], [result], {"QUANTIZE": "QuantizeOptions"}.get(last, "DequantizeOptions"))
-    return f.bytes([outer], [result])
 
 
 def _rim_read_twice() -> bytes:
@@ -211,7 +197,7 @@ REFUSALS: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "unknown_op": (_two("FLOOR_DIV"), ("op 1 FLOOR_DIV", "supported: ", "CONV_2D")),
     "dynamic_batch": (_two("SHAPE", dtype="int32"), ("op 1 SHAPE", "batch_size=1")),
     "custom": (_custom(), ("op 0 CUSTOM TFLite_Detection (output 'spec')", "TFLITE_BUILTINS_INT8")),
-    "rim_of_16_bits": (_rim("int16"), ("input 'serving_default_x' is int16", "16-bit")),
+    "rim_of_16_bits": (rim("int16"), ("input 'serving_default_x' is int16", "16-bit")),
     "rim_read_twice": (_rim_read_twice(), ("input 'x' is float32", "tf.int8")),
     "float_inside": (_float_inside(), ("op 0 DEQUANTIZE (output 'a')", "convert every layer to int8")),
     "float16_weights": (_float16_weights(), ("op 0 DEQUANTIZE", "convert every layer to int8")),
@@ -398,8 +384,8 @@ def test_refused_by_name(name: str) -> None:
 @pytest.mark.parametrize("last", ["QUANTIZE", "DEQUANTIZE"])
 def test_the_rim_is_left_out(dtype: str, last: str) -> None:
     """What is compiled begins and ends with int8, whatever converts around it."""
-    plain = compiler.read(_rim("int8")).graph
-    for content in (_rim(dtype), _rim("int8", dtype, last), _rim(dtype, dtype, last)):
+    plain = compiler.read(rim("int8")).graph
+    for content in (rim(dtype), rim("int8", dtype, last), rim(dtype, dtype, last)):
         graph = compiler.read(content).graph
         assert [(op.index, op.kind) for op in graph.ops] == [(0, "TANH")]
         for name in ("inputs", "outputs"):
@@ -672,6 +658,11 @@ def test_counts_by_hand() -> None:
     assert [c.output_shape for c in layers] == [(1, 4, 4, 3), (1, 2, 2, 3), (1, 5)]
 
 
+def test_every_output_counts_as_moved() -> None:
+    (split, _) = compiler.counts(compiler.read(vectors.CASES["split_channels"]).graph)
+    assert split.moved_bytes == 4 + 2 * 4 * 3 * 6  # the axis, what is read, what is written
+
+
 def test_shared_weights_count_once() -> None:
     f = File()
     x, a, y = (f.activation((1, 4), 0.05, 0) for _ in range(3))
@@ -710,6 +701,30 @@ def test_groups_alternate_kept_and_reduced(shape: list[int], data: st.DataObject
     np.testing.assert_array_equal(
         x.reshape(sizes).sum(axis=(1, 3)).reshape(-1), x.reshape(shape).sum(axis=tuple(axes)).reshape(-1)
     )
+
+
+@given(_SHAPES, st.data())
+def test_walks_take_what_numpy_takes(shape: list[int], data: st.DataObject) -> None:
+    """Any indices along any axes, in any order of axes."""
+    places = [
+        np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=6)), np.int64) for n in shape
+    ]
+    order = data.draw(st.permutations(range(len(shape))))
+    found = [along(places[i], strides(tuple(shape))[i]) for i in order]
+    axes = merged([axis for _, axis in found])
+    assert len(axes) == 5
+    offsets = [np.array(a.offsets or [i * a.step for i in range(a.size)]) for a in axes]
+    walked = sum(start for start, _ in found) + sum(np.ix_(*offsets)).reshape(-1)
+    x = np.arange(np.prod(shape)).reshape(shape)
+    np.testing.assert_array_equal(walked, x[np.ix_(*places)].transpose(order).reshape(-1))
+
+
+@given(st.integers(-9, 9), st.integers(-9, 9), st.sampled_from([-3, -2, -1, 1, 2, 3]), st.integers(1, 7))
+def test_strided_ranges_are_pythons(begin: int, end: int, stride: int, size: int) -> None:
+    x = list(range(size))
+    assert list(slice_range(begin, end, stride, size, False, False, False)) == x[begin:end:stride]
+    assert list(slice_range(begin, end, stride, size, True, False, False)) == x[:end:stride]
+    assert list(slice_range(begin, end, stride, size, False, True, False)) == x[begin::stride]
 
 
 # ---- the text ------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import pytest
 import vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tflite_micro import runtime
+from oracle import Oracle
+from tflite_make import rim
 
 from mcu_asc import compiler, toolchain
 from mcu_asc.compiler import fixed
@@ -27,17 +28,25 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, nn_host.Netw
 @pytest.mark.parametrize("name", vectors.CASES)
 def test_equals_tflm(networks: dict[str, nn_host.Network], name: str) -> None:
     network = networks[name]
-    oracle = runtime.Interpreter.from_bytes(vectors.CASES[name], arena_size=1 << 18)
-    shape = oracle.get_input_details(0)["shape"]
+    oracle = Oracle(vectors.CASES[name], arena_bytes=1 << 18)
     seen = set()
     for i, x in enumerate(vectors.inputs(network.model.input_bytes, _RANDOM)):
-        oracle.set_input(x.reshape(shape), 0)
-        oracle.invoke()
-        expected = oracle.get_output(0).reshape(-1)
+        expected = oracle.run(x)
         np.testing.assert_array_equal(network.run(x, fill=i * 41 % 256 - 128), expected)
         seen.add(expected.tobytes())
     assert network.probed == list(range(network.model.layers))
     assert (len(seen) == 1) == (name in vectors.CONSTANT)
+
+
+@pytest.mark.parametrize("x", ["int8", "uint8", "float32"])
+@pytest.mark.parametrize(("y", "last"), [("uint8", "QUANTIZE"), ("float32", "DEQUANTIZE")])
+def test_a_rim_changes_no_value(tmp_path: Path, x: str, y: str, last: str) -> None:
+    """What TFLM makes of the same values in the types outside is what the network without its rim gives."""
+    content = rim(x, y, last)
+    oracle, name = Oracle(content), f"{x}_{y}"
+    network = nn_host.build({name: content}, tmp_path)[name]
+    for values in vectors.inputs(network.model.input_bytes, 4):
+        np.testing.assert_array_equal(network.run(values), oracle.run(values))
 
 
 def test_under_sanitizers(networks: dict[str, nn_host.Network], tmp_path: Path) -> None:

@@ -115,3 +115,20 @@ class File:
         builder = flatbuffers.Builder(1024)
         builder.Finish(m.Pack(builder), b"TFL3")
         return bytes(builder.Output())
+
+
+def rim(x: str, y: str = "int8", last: str = "DEQUANTIZE") -> bytes:
+    """A TANH between a QUANTIZE from type `x` and `last` to type `y`, without what converts nothing."""
+    f = File()
+    outer = f.tensor((1, 256), x, [0.05] * (x != "float32"), [128] * (x == "uint8"), name="serving_default_x")
+    inner = outer if x == "int8" else f.activation((1, 256), 0.05, 0)
+    tanh = f.activation((1, 256), 1 / 128, 0)
+    result = (
+        tanh if y == "int8" else f.tensor((1, 256), y, [1 / 128] * (y == "uint8"), [128] * (y == "uint8"))
+    )
+    if inner != outer:
+        f.op("QUANTIZE", [outer], [inner], "QuantizeOptions")
+    f.op("TANH", [inner], [tanh])
+    if result != tanh:
+        f.op(last, [tanh], [result], {"QUANTIZE": "QuantizeOptions"}.get(last, "DequantizeOptions"))
+    return f.bytes([outer], [result])

@@ -4,6 +4,11 @@
     memory = plan(model.graph)
     files = emit(model, memory)              # {"model.c": ...}, to be compiled with kernel_sources(graph)
 
+What is compiled takes and gives int8.  A model converted with float32 or uint8 inputs or outputs is accepted
+when that is only a QUANTIZE or DEQUANTIZE at its rim: the rim is left out, and the scale and zero point of
+`graph.inputs` and `graph.outputs` say what the int8 values mean.  Every other op that works on float, and
+16-bit activations, are refused by name.
+
 Works without TensorFlow and without a toolchain.
 """
 

@@ -34,7 +34,7 @@ def counts(graph: Graph) -> tuple[LayerCount, ...]:
                 ),
                 param_bytes=sum(t.bytes for t in constants),
                 output_shape=output.shape,
-                moved_bytes=output.bytes + sum(graph.tensors[i].bytes for i in op.inputs if i >= 0),
+                moved_bytes=sum(graph.tensors[i].bytes for i in (*op.inputs, *op.outputs) if i >= 0),
             )
         )
     return tuple(layers)
