@@ -3,21 +3,8 @@
     .thumb
     .equ FIXED_SHIFT, 12        @ ASC_FIXED_SHIFT
 
-@ void asc_dw_pairs(const int8_t *row_0, const int8_t *row_1, uint32_t *line, int32_t step_0, int32_t step_1,
-@                   uint32_t n, uint32_t pitch)
-    .section .text.asc_dw_pairs, "ax", %progbits
-    .align 2
-    .global asc_dw_pairs
-    .thumb_func
-    .type asc_dw_pairs, %function
-asc_dw_pairs:
-    push {r4-r11, lr}
-    ldr r4, [sp, #36]
-    ldr r5, [sp, #40]
-    ldr r6, [sp, #44]
-    add r10, r2, r6             @ lines of channels 1, 2, 3
-    add r11, r10, r6
-    add r12, r11, r6
+@ void asc_dw_pairs_...(const int8_t *row_0, const int8_t *row_1, uint32_t *line, int32_t step_0, int32_t step_1,
+@                       uint32_t n, uint32_t pitch)
     .macro COLUMN at
     ldr r6, [r0]
     ldr r7, [r1]
@@ -34,21 +21,39 @@ asc_dw_pairs:
     str r7, [r11, #\at]
     str r9, [r12, #\at]
     .endm
+
+    .macro PAIRS name, bytes    @ from one position to the next
+    .section .text.\name, "ax", %progbits
+    .align 2
+    .global \name
+    .thumb_func
+    .type \name, %function
+\name:
+    push {r4-r11, lr}
+    ldr r4, [sp, #36]
+    ldr r5, [sp, #40]
+    ldr r6, [sp, #44]
+    add r10, r2, r6             @ lines of channels 1, 2, 3
+    add r11, r10, r6
+    add r12, r11, r6
     subs r5, r5, #2
     blt 2f
 1:  COLUMN 0
-    COLUMN 8
-    add r2, r2, #16
-    add r10, r10, #16
-    add r11, r11, #16
-    add r12, r12, #16
+    COLUMN \bytes
+    add r2, r2, #2 * \bytes
+    add r10, r10, #2 * \bytes
+    add r11, r11, #2 * \bytes
+    add r12, r12, #2 * \bytes
     subs r5, r5, #2
     bge 1b
 2:  cmp r5, #-1
     bne 3f
     COLUMN 0
 3:  pop {r4-r11, pc}
-    .size asc_dw_pairs, . - asc_dw_pairs
+    .size \name, . - \name
+    .endm
+    PAIRS asc_dw_pairs_2, 8
+    PAIRS asc_dw_pairs_3, 12
 
 @ void asc_dw_store(const uint32_t *tile, int8_t *y_0, int8_t *y_1, int32_t step, uint32_t n)
     .section .text.asc_dw_store, "ax", %progbits
@@ -84,34 +89,16 @@ asc_dw_store:
 3:  pop {r4-r8, pc}
     .size asc_dw_store, . - asc_dw_store
 
-@ void asc_dw_store_1(const uint32_t *tile, int8_t *y, int32_t step, uint32_t n)
-    .section .text.asc_dw_store_1, "ax", %progbits
-    .align 2
-    .global asc_dw_store_1
-    .thumb_func
-    .type asc_dw_store_1, %function
-asc_dw_store_1:
-1:  ldr r12, [r0], #4
-    subs r3, r3, #1
-    str r12, [r1]
-    add r1, r1, r2
-    bne 1b
-    bx lr
-    .size asc_dw_store_1, . - asc_dw_store_1
-
 @ void asc_dw3_...(uint32_t *lines, const asc_dw3_channel *w, int8_t *tile, const asc_dw3_strip *strip)
 @
-@ A channel at a time.  r0 line, r1 temporary, r10 A0, r11 B0, r12 A1, lr tile; r2-r7 upper and lower pair of
-@ three columns, taking turns; r8 r9 sums.  s0 B1, s1 A2, s2 B2, s3 bias, s4 multiplier, s5 offset, s6 right,
+@ A channel at a time.  r0 line, lr tile, r8 r9 sums.  s0-s6 from the channel's table, s7 the next one's,
 @ s9 end of the line, s10 line and s11 tile of the channel, s12 bytes of the line, s13 channels left, s14 pitch,
-@ s15 entry, s7 next channel.
-    .macro SETUP shift, extra
+@ s15 entry.
+    .macro SETUP
     push {r4-r11, lr}
     ldm r3, {r4-r7}             @ asc_dw3_strip
     vmov s10, r0
     vmov s11, r2
-    lsl r4, r4, #\shift
-    add r4, r4, #\extra
     vmov s12, r4
     vmov s13, r5
     vmov s14, r6
@@ -137,43 +124,22 @@ asc_dw_store_1:
     vmov s9, r2
     .endm
 
-@ Two output rows of one column.  With the weights of a column A = {w0, w1}, B = {w1, w2}, pairs of rows a, b:
-@ row 0 += a.A + b.low * w2, row 1 += a.high * w0 + b.B.  b becomes the upper pair of the next strip.
-    .macro TWO_ROWS a0, b0, a1, b1, a2, b2, fixed
-    ldr \a2, [r0], #4
-    ldr \b2, [r0], #4
-    vmov r8, s3
-    str \b2, [r0, #-8]
-    smlatb r9, \a0, r10, r8
-    smlad r8, \a0, r10, r8
-    smlabt r8, \b0, r11, r8
-    smlad r9, \b0, r11, r9
-    vmov r1, s0
-    smlad r8, \a1, r12, r8
-    smlatb r9, \a1, r12, r9
-    smlabt r8, \b1, r1, r8
-    smlad r9, \b1, r1, r9
-    vmov r1, s1
-    vmov \b0, s2
-    smlad r8, \a2, r1, r8
-    smlatb r9, \a2, r1, r9
-    smlabt r8, \b2, \b0, r8
-    smlad r9, \b2, \b0, r9
-    vmov \a0, s4
-    vmov \b0, s5
+    .macro OUTPUT_TWO m, offset, temp, fixed
+    vmov \m, s4
+    vmov \offset, s5
     .if \fixed
-    smmla r9, r9, \a0, \b0
-    smmla r8, r8, \a0, \b0
+    smmla r9, r9, \m, \offset
+    smmla r8, r8, \m, \offset
     ssat r9, #8, r9, asr #FIXED_SHIFT
     ssat r8, #8, r8, asr #FIXED_SHIFT
     .else
-    add r1, \b0, r8, asr #31
-    smmlar r8, r8, \a0, r1
-    add r1, \b0, r9, asr #31
-    smmlar r9, r9, \a0, r1
-    vmov r1, s6
-    asr r9, r9, r1
-    asr r8, r8, r1
+    add \temp, \offset, r8, asr #31
+    smmlar r8, r8, \m, \temp
+    add \temp, \offset, r9, asr #31
+    smmlar r9, r9, \m, \temp
+    vmov \temp, s6
+    asr r9, r9, \temp
+    asr r8, r8, \temp
     ssat r9, #8, r9
     ssat r8, #8, r8
     .endif
@@ -181,43 +147,75 @@ asc_dw_store_1:
     strb r8, [lr], #8
     .endm
 
-    .macro FIRST_COLUMNS a0, b0, a1, b1
-    ldr \a0, [r0], #4
-    ldr \b0, [r0], #4
-    ldr \a1, [r0], #4
-    ldr \b1, [r0], #4
-    str \b0, [r0, #-16]
-    str \b1, [r0, #-8]
+@ Stride 1, two output rows of one column.  With the weights of a column A = {w0, w1}, B = {w1, w2} and pairs of
+@ rows a, b: row 0 += a.A + b.low * w2, row 1 += a.high * w0 + b.B.
+@ r10 A0, r11 B0, r12 A1, r1 B1 ("linear": temporary), s0 B1, s1 A2, s2 B2, s3 bias; r2-r7 a and b of three
+@ columns, in turns.
+    .macro LOAD a, b, odd       @ the next strip's upper pair is this one's lower: the words change roles
+    .if \odd
+    ldr \b, [r0], #4
+    ldr \a, [r0], #4
+    .else
+    ldr \a, [r0], #4
+    ldr \b, [r0], #4
+    .endif
     .endm
 
-    .macro STRIDE_1 name, fixed
+    .macro TWO_ROWS a0, b0, a1, b1, a2, b2, fixed, odd
+    LOAD \a2, \b2, \odd
+    vmov r8, s3
+    .if \fixed == 0
+    vmov r1, s0
+    .endif
+    smlatb r9, \a0, r10, r8
+    smlad r8, \a0, r10, r8
+    smlabt r8, \b0, r11, r8
+    smlad r9, \b0, r11, r9
+    smlad r8, \a1, r12, r8
+    smlatb r9, \a1, r12, r9
+    smlabt r8, \b1, r1, r8
+    smlad r9, \b1, r1, r9
+    vmov \a0, s1
+    vmov \b0, s2
+    smlad r8, \a2, \a0, r8
+    smlatb r9, \a2, \a0, r9
+    smlabt r8, \b2, \b0, r8
+    smlad r9, \b2, \b0, r9
+    OUTPUT_TWO \a0, \b0, r1, \fixed
+    .endm
+
+    .macro STRIDE_1 name, fixed, odd
     .section .text.\name, "ax", %progbits
     .align 2
     .global \name
     .thumb_func
     .type \name, %function
 \name:
-    SETUP 3, 16
+    SETUP
     mov lr, r2
     mov r9, r1
 1:  ldm r9!, {r10, r11, r12}
     vldm r9!, {s0-s6}
     vmov s7, r9
     LINE_END
-    vmov r2, s15
+    vmov r1, s0
+    vmov r2, s15                @ n mod 3
     cmp r2, #1
     blt 2f
     beq 3f
-    FIRST_COLUMNS r4, r5, r6, r7
+    LOAD r4, r5, \odd
+    LOAD r6, r7, \odd
     b 5f
-3:  FIRST_COLUMNS r6, r7, r2, r3
+3:  LOAD r6, r7, \odd
+    LOAD r2, r3, \odd
     b 6f
-2:  FIRST_COLUMNS r2, r3, r4, r5
-4:  TWO_ROWS r2, r3, r4, r5, r6, r7, \fixed
-5:  TWO_ROWS r4, r5, r6, r7, r2, r3, \fixed
-6:  TWO_ROWS r6, r7, r2, r3, r4, r5, \fixed
-    vmov r1, s9
-    cmp r0, r1
+2:  LOAD r2, r3, \odd
+    LOAD r4, r5, \odd
+4:  TWO_ROWS r2, r3, r4, r5, r6, r7, \fixed, \odd
+5:  TWO_ROWS r4, r5, r6, r7, r2, r3, \fixed, \odd
+6:  TWO_ROWS r6, r7, r2, r3, r4, r5, \fixed, \odd
+    vmov r8, s9
+    cmp r0, r8
     bne 4b
     NEXT_CHANNEL
     vmov r9, s7
@@ -225,41 +223,15 @@ asc_dw_store_1:
     pop {r4-r11, pc}
     .size \name, . - \name
     .endm
-    STRIDE_1 asc_dw3_s1_fixed, 1
-    STRIDE_1 asc_dw3_s1_linear, 0
+    STRIDE_1 asc_dw3_s1_fixed, 1, 0
+    STRIDE_1 asc_dw3_s1_fixed_odd, 1, 1
+    STRIDE_1 asc_dw3_s1_linear, 0, 0
+    STRIDE_1 asc_dw3_s1_linear_odd, 0, 1
 
-@ Stride 2, one output: rows a and the upper one of b.  r9 A0, r10 A1, r11 A2, r12 w2 of columns 0 and 1,
-@ s1 w2 of column 2; s3 .. s15 as above.  Two turns, for column 2 is the next output's column 0.
-    .macro ONE_ROW a0, b0, a1, b1, a2, b2, fixed
-    ldr \a1, [r0], #4
-    ldr \b1, [r0], #4
-    ldr \a2, [r0], #4
-    ldr \b2, [r0], #4
-    str \b1, [r0, #-16]
-    str \b2, [r0, #-8]
-    vmov r8, s3
-    vmov r1, s1
-    smlad r8, \a0, r9, r8
-    smlabb r8, \b0, r12, r8
-    smlad r8, \a1, r10, r8
-    smlabt r8, \b1, r12, r8
-    smlad r8, \a2, r11, r8
-    smlabb r8, \b2, r1, r8
-    vmov \a0, s4
-    vmov \b0, s5
-    .if \fixed
-    smmla r8, r8, \a0, \b0
-    ssat r8, #8, r8, asr #FIXED_SHIFT
-    .else
-    add \b0, \b0, r8, asr #31
-    smmlar r8, r8, \a0, \b0
-    vmov r1, s6
-    asr r8, r8, r1
-    ssat r8, #8, r8
-    .endif
-    strb r8, [lr], #4
-    .endm
-
+@ Stride 2, two output rows of one column: pairs of rows a, b, c; row 0 += a.A + b.low * w2,
+@ row 1 += b.A + c.low * w2.  c becomes the first pair of the next strip.
+@ r2-r4 a, b, c of column 0, then of 2; r5-r7 of column 1; r10 A0, r11 A1, r12 A2, r1 w2 of columns 0 and 1,
+@ s1 w2 of column 2, s3 bias.
     .macro STRIDE_2 name, fixed
     .section .text.\name, "ax", %progbits
     .align 2
@@ -267,25 +239,46 @@ asc_dw_store_1:
     .thumb_func
     .type \name, %function
 \name:
-    SETUP 4, 8
+    SETUP
     mov lr, r2
-1:  ldm r1!, {r9, r10, r11, r12}
-    vldm r1!, {s1-s6}           @ s2 is padding
-    vmov s7, r1
+    mov r9, r1
+1:  ldm r9!, {r10, r11, r12}
+    ldr r1, [r9], #4
+    vldm r9!, {s1-s6}           @ s2 is padding
+    vmov s7, r9
     LINE_END
     ldr r2, [r0], #4
     ldr r3, [r0], #4
-    str r3, [r0, #-8]
-2:  ONE_ROW r2, r3, r4, r5, r6, r7, \fixed
-    vmov r1, s9
-    cmp r0, r1
-    beq 3f
-    ONE_ROW r6, r7, r4, r5, r2, r3, \fixed
-    vmov r1, s9
-    cmp r0, r1
+    ldr r4, [r0], #4
+    str r4, [r0, #-12]
+2:  vmov r8, s3
+    ldr r5, [r0], #4
+    ldr r6, [r0], #4
+    ldr r7, [r0], #4
+    smlad r9, r3, r10, r8
+    str r7, [r0, #-12]
+    smlad r8, r2, r10, r8
+    smlabb r8, r3, r1, r8
+    smlabb r9, r4, r1, r9
+    ldr r2, [r0], #4
+    ldr r3, [r0], #4
+    ldr r4, [r0], #4
+    smlad r8, r5, r11, r8
+    str r4, [r0, #-12]
+    smlad r9, r6, r11, r9
+    smlabt r8, r6, r1, r8
+    smlabt r9, r7, r1, r9
+    vmov r5, s1
+    smlad r8, r2, r12, r8
+    smlad r9, r3, r12, r9
+    smlabb r8, r3, r5, r8
+    smlabb r9, r4, r5, r9
+    OUTPUT_TWO r5, r6, r7, \fixed
+    vmov r5, s9
+    cmp r0, r5
     bne 2b
-3:  NEXT_CHANNEL
-    vmov r1, s7
+    NEXT_CHANNEL
+    vmov r9, s7
     bne 1b
     pop {r4-r11, pc}
     .size \name, . - \name

@@ -113,20 +113,22 @@ void asc_winograd_conv_dsp(const asc_winograd_conv *p, const int8_t *x, int8_t *
 
 /* ---- depthwise 3x3 --------------------------------------------------------------------------------- */
 
-/* Strips run along one side of the image.  Lines hold four channels, [4][columns][2] words, padding included:
- * the upper and the lower pair of a strip's four rows, halfwords; `pitch` bytes from channel to channel. */
+/* Strips of two output rows run along one side of the image.  Lines hold four channels,
+ * [4][positions][words], padding included, pairs of rows as halfwords: of stride 1 two words a position, of a
+ * strip's four rows; of stride 2 three, of its six.  `pitch` bytes from channel to channel. */
 
-/* n positions of two rows, channels 0 .. 3 -> every other word of four lines; steps are in bytes. */
-void asc_dw_pairs(const int8_t *row_0, const int8_t *row_1, uint32_t *line, int32_t step_0, int32_t step_1,
-                  uint32_t n, uint32_t pitch);
+/* n positions of two rows, channels 0 .. 3 -> one word each of the positions of four lines, with two or three
+ * words a position; steps are in bytes. */
+typedef void asc_dw_pairs(const int8_t *row_0, const int8_t *row_1, uint32_t *line, int32_t step_0,
+                          int32_t step_1, uint32_t n, uint32_t pitch);
+asc_dw_pairs asc_dw_pairs_2, asc_dw_pairs_3;
 
-/* Words of four channels, [n][2] -> two rows; [n] -> one. */
+/* Words of four channels, [n][2] -> two rows. */
 void asc_dw_store(const uint32_t *tile, int8_t *y_0, int8_t *y_1, int32_t step, uint32_t n);
-void asc_dw_store_1(const uint32_t *tile, int8_t *y, int32_t step, uint32_t n);
 
-/* One channel; weights and bias doubled or "fixed", which has no right shift; by tap across the strip (w0, w1, w2) and column 0, 1, 2 along it.
- * Stride 1: {w0, w1}, {w1, w2} of columns 0, 1, 2.  Stride 2: {w0, w1} of 0, 1, 2; {w2 of 0, of 1};
- * {w2 of 2, 0}; 0. */
+/* One channel, doubled or "fixed" (which has no right shift); weights by tap across the strip (w0, w1, w2)
+ * and column 0, 1, 2 along it.  Stride 1: {w0, w1}, {w1, w2} of columns 0, 1, 2.  Stride 2: {w0, w1} of 0, 1,
+ * 2; {w2 of 0, of 1}; {w2 of 2, 0}; 0. */
 typedef struct {
     uint32_t weights_0, weights_1, weights_2, weights_3, weights_4, weights_5;
     int32_t bias;
@@ -134,32 +136,35 @@ typedef struct {
 } asc_dw3_channel;
 
 typedef struct {
-    uint32_t n;        /* outputs along the strip */
+    uint32_t bytes;    /* of one channel's line */
     uint32_t channels; /* 4 */
     uint32_t pitch;    /* bytes */
-    uint32_t n_mod_3;
+    uint32_t n_mod_3;  /* of the outputs along the strip */
 } asc_dw3_strip;
 
-/* A strip of four channels -> words of the tile; moves the lower pairs up for the next strip. */
+/* A strip of four channels -> words of the tile.  Stride 1: "odd" kernels take the second word for the upper
+ * pair, so that the next strip needs one new word a position.  Stride 2: the third word becomes the first. */
 typedef void asc_dw3_kernel(uint32_t *lines, const asc_dw3_channel *w, int8_t *tile,
                             const asc_dw3_strip *strip);
-asc_dw3_kernel asc_dw3_s1_fixed, asc_dw3_s1_linear, asc_dw3_s2_fixed, asc_dw3_s2_linear;
+asc_dw3_kernel asc_dw3_s1_fixed, asc_dw3_s1_fixed_odd, asc_dw3_s1_linear, asc_dw3_s1_linear_odd;
+asc_dw3_kernel asc_dw3_s2_fixed, asc_dw3_s2_linear;
 
 /* DEPTHWISE_CONV_2D 3x3, stride 1 or 2 both ways, multiplier 1, one image, 4 channels and more. */
 typedef struct {
     int32_t channels;
-    int32_t strip_rows; /* output rows of a strip: 2 with stride 1, 1 with stride 2 */
+    int32_t words; /* of a position: 2 with stride 1, 3 with stride 2 */
     int32_t in_across, out_across, out_along;
     int32_t in_along_step, in_across_step, out_along_step, out_across_step; /* bytes */
     int32_t pad_along, pad_across;
-    int32_t taken; /* input positions along that are used */
+    int32_t positions, taken; /* of a line; of them inside the image */
     int32_t in_zero;
     asc_dw3_strip strip;
-    asc_dw3_kernel *kernel;
+    asc_dw_pairs *pairs;
+    asc_dw3_kernel *kernel[2]; /* of even and odd strips */
     const asc_dw3_channel *weights;
 } asc_dw3;
 
-#define ASC_DW3_SCRATCH(strip_rows, n, pitch) (4 * (strip_rows) * (n) + 4 * (pitch))
+#define ASC_DW3_SCRATCH(n, pitch) (8 * (n) + 4 * (pitch))
 
 void asc_dw3_dsp(const asc_dw3 *p, const int8_t *x, int8_t *y, void *scratch);
 /* ---- the rest: four channels and more -------------------------------------------------------------- */

@@ -29,9 +29,9 @@ def pack_dw3(w: NDArray[np.int64], stride: int) -> NDArray[np.int64]:
     return np.stack(words, axis=1)
 
 
-def _strips(along: int, across: int, stride: int) -> float:
-    """What strips that run along the first side cost, relatively."""
-    return -(-across * stride // 2) * (along + 2.5)
+def _strips(along: int, across: int) -> float:
+    """What strips of two rows that run along the first side cost, relatively."""
+    return -(-across // 2) * (along + 2.0)
 
 
 def lower(graph: Graph, op: Op) -> Lowered | None:
@@ -57,7 +57,7 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
         return None
 
     (_, in_h, in_w, _), (_, out_h, out_w, _) = x.shape, y.shape
-    tall = _strips(out_h, out_w, stride) < _strips(out_w, out_h, stride)
+    tall = _strips(out_h, out_w) < _strips(out_w, out_h)
     sides = [
         (in_w, out_w, channels, channels, a.pad[1]),
         (in_h, out_h, in_w * channels, out_w * channels, a.pad[0]),
@@ -66,8 +66,9 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
     n = along[1]
     positions = (n - 1) * stride + 3
     taken = min(positions - along[4], along[0])
-    strip_rows = 2 if stride == 1 else 1
-    scratch = 4 * strip_rows * n + 4 * 8 * positions
+    per_position = 2 if stride == 1 else 3
+    pitch = 4 * per_position * positions
+    scratch = 8 * n + _GROUP * pitch
     name = f"op{op.index}"
     g = fixed(f, out_zero, 2 * np.abs(flat.astype(np.int64)).max(axis=1))
     doubled = 2 * taps.astype(np.int64) * (g.factor if g else 1)
@@ -76,9 +77,10 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
         [g.bias, g.multiplier, g.offset, 0 * g.bias] if g else [2 * f.bias, f.multiplier, f.offset, f.right]
     )
     rows = np.column_stack([words, *scales])
+    kernel = f"asc_dw3_s{stride}_{'fixed' if g else 'linear'}"
     fields: dict[str, int | str | tuple[int, ...]] = {
         "channels": channels,
-        "strip_rows": strip_rows,
+        "words": per_position,
         "in_across": across[0],
         "out_across": across[1],
         "out_along": n,
@@ -88,17 +90,19 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
         "out_across_step": across[3],
         "pad_along": along[4],
         "pad_across": across[4],
+        "positions": positions,
         "taken": taken,
         "in_zero": in_zero,
-        "strip": (n, _GROUP, 8 * positions, n % 3),
-        "kernel": f"asc_dw3_s{stride}_{'fixed' if g else 'linear'}",
+        "strip": (pitch, _GROUP, pitch, n % 3),
+        "pairs": f"asc_dw_pairs_{per_position}",
+        "kernel": f"{{{kernel}, {kernel}{'_odd' if stride == 1 else ''}}}",
         "weights": f"{name}_weights",
     }
     code = Code(
         arrays=(Array("asc_dw3_channel", f"{name}_weights", rows),),
         params=(Params("asc_dw3", name, fields),),
         calls=(Call("asc_dw3_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
-        checks=(f"ASC_DW3_SCRATCH({strip_rows}, {n}, {8 * positions}) <= {scratch}",),
+        checks=(f"ASC_DW3_SCRATCH({n}, {pitch}) <= {scratch}",),
     )
     return Lowered(code, ("asc_dw3_dsp.c", "asc_dw3.S"), scratch)
 
