@@ -107,6 +107,9 @@ def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
     files["README.md"] = _render("README.md.j2", context | {"fingerprint": model.fingerprint.hex()})
     files[context["linker_script"]] = _render(f"{board.soc}.ld.j2", context)
     files["model.tflite"] = model.content
+    if (paths.firmware_dir() / "templates" / f"{board.soc}.repl.j2").is_file():
+        files[f"{board.soc}.repl"] = _render(f"{board.soc}.repl.j2", context)
+        files["renode.resc"] = _render("renode.resc.j2", context)
 
     manifest = {
         "format": FORMAT,

@@ -457,6 +457,22 @@ def test_the_emulators_fault_is_the_reason(device: str) -> None:
             session.classify(noise(4_000))
 
 
+def test_a_boards_own_fault_report_is_the_reason() -> None:
+    """startup.c sends it between two 0x00, then the board blinks and says no more."""
+    line = b"fault pc=00012344 lr=000110a1 cfsr=00000082 at=1ffffff8"
+
+    def board(server: socket.socket) -> None:
+        client, _ = server.accept()
+        client.recv(64)
+        client.sendall(b"\x03\x17\0" + line + b"\0")
+        client.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=board, args=(server,), daemon=True).start()
+        with pytest.raises(DeviceError, match=f"the device stopped: {line.decode()}"):
+            Session(f"socket://127.0.0.1:{server.getsockname()[1]}")
+
+
 def test_the_program_ends_with_its_parent(project: Path) -> None:
     with serve(compile_project(project, "host").elf) as (_, process):
         assert process.stdin is not None

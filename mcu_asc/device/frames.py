@@ -117,6 +117,7 @@ class Decoder:
     def __init__(self) -> None:
         self._open = bytearray()
         self.bad = 0  # damaged frames seen, noise between 0x00 included
+        self.report = ""  # what a firmware's fault handler sent between two 0x00, if nothing came after it
 
     def push(self, data: bytes) -> Iterator[Frame]:
         """Yield the valid frames that end in `data`; damaged ones are counted in `bad`."""
@@ -126,8 +127,11 @@ class Decoder:
             self._open.clear()
             if stuffed:
                 frame = decode(stuffed)
+                self.report = ""
                 if frame is None:
                     self.bad += 1
+                    if stuffed.startswith(b"fault "):
+                        self.report = stuffed.decode("ascii", "replace")
                 else:
                     yield frame
         self._open += rest

@@ -88,7 +88,7 @@ class Session:
     ) -> None:
         self.retries_by_reason: Counter[str] = Counter()
         self.hop_rows = hop_rows
-        self.fault = fault
+        self._emulators_fault = fault
         self._window_s = window_s
         self._decoder = frames.Decoder()
         self._ready: list[Frame] = []
@@ -121,6 +121,10 @@ class Session:
     def retries(self) -> int:
         """How often anything was asked for again."""
         return self.retries_by_reason.total()
+
+    def fault(self) -> str | None:
+        """Why the device has stopped, by its emulator or by its own last words; None while it has not."""
+        return self._emulators_fault() or self._decoder.report or None
 
     # ---- what one can ask ------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Where a project can run: the emulated board, this machine, a board on a port.  All give a Session."""
+"""Where a project can run, each giving a Session: emulated board, Renode, this machine, board on a port."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_target(
     """Build what is needed, start it where it must be started, and talk to it.
 
     directory  a firmware project
-    on         "emulator", "host", or a port: /dev/ttyACM0, socket://HOST:PORT
+    on         "emulator", "renode", "host", or a port: /dev/ttyACM0, socket://HOST:PORT
     cycles     the emulator counts cycles (slower)
     quirks     "renode": the emulator's UARTE behaves as Renode's does
     Raises DeviceError, and all that compile_project raises.
@@ -51,6 +51,12 @@ def open_target(
             image = compile_project(directory, "board")
             emulator = stack.enter_context(launch(image.elf, board, cycles=cycles, quirks=quirks))
             url, options["fault"] = emulator.url, emulator.fault
+        elif on == "renode":
+            from mcu_asc.device import renode
+
+            compile_project(directory, "board")
+            running = stack.enter_context(renode.launch(directory))
+            url, options["fault"] = running.url, running.fault
         else:
             url = on
         yield stack.enter_context(Session(url, **options))
