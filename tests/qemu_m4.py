@@ -74,7 +74,7 @@ def lane(
         path.write_bytes(text)
         jobs.append((*flags, "-c", path, "-o", path.with_suffix(".o")))
 
-    kernels = {p.name for p in frontend.kernel_sources(flavour)}
+    kernels: set[str] = set()
     blob, count = [], 0
     for name, content in models.items():
         model = compiler.read(content)
@@ -89,10 +89,11 @@ def lane(
     compile_later(_cases(models, front_ends, count, len(samples)).encode(), "cases")
     (folder / "vectors.bin").write_bytes(b"".join(blob))
     (folder / "samples.bin").write_bytes(samples.astype("<i2").tobytes())
-    for found in (next((paths.firmware_dir() / "kernels").glob(f"*/{k}")) for k in sorted(kernels)):
+    found_kernels = [next((paths.firmware_dir() / "kernels").glob(f"*/{k}")) for k in sorted(kernels)]
+    for found in (*found_kernels, *frontend.kernel_sources(flavour)):
         jobs.append(("-O3", "-c", found, "-o", folder / f"kernel_{found.name}.o"))
     asc = paths.firmware_dir() / "asc"
-    for source in (asc / "asc_frontend.c", asc / "asc_magnitude.c", asc / "asc_wire.c", HERE / "lane.c"):
+    for source in (*sorted({*asc.glob("*.c")} - {asc / "asc_app.c"}), HERE / "lane.c"):
         jobs.append(("-O3", "-c", source, "-o", folder / f"{source.stem}.o"))
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: gcc(*job), jobs))

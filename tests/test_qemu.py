@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ import pytest
 import qemu_m4
 import vectors
 from test_frontend import GOLDEN, golden_config, hostile
+
+from mcu_asc.audio.frontend import extract
+from mcu_asc.audio.presets import PRESETS, preset
+from mcu_asc.nouns import FrontEndConfig
 
 pytestmark = qemu_m4.needs_qemu
 
@@ -32,12 +37,20 @@ def expected() -> dict[str, list[qemu_m4.Vector]]:
     return found
 
 
+def of_host(cfg: FrontEndConfig) -> qemu_m4.FrontEnd:
+    """A configuration with what this machine makes of the samples by it."""
+    f = extract(hostile(), cfg)
+    log2, q, level = (zlib.crc32(a.tobytes()) for a in (f.log2_q9, f.q, f.level_q9))
+    return cfg, (log2, q, level)
+
+
 @pytest.mark.parametrize("flavour", ["ref", "dsp"])
 def test_golden_vectors(expected: dict[str, list[qemu_m4.Vector]], tmp_path: Path, flavour: str) -> None:
     front_ends = {f"fe_{shape[0]}": (golden_config(*shape), crc) for shape, crc in GOLDEN.items()}
+    front_ends |= {f"fe_{name.replace('-', '_')}": of_host(preset(name)) for name in PRESETS}
     elf = qemu_m4.lane(tmp_path, flavour, vectors.CASES, expected.__getitem__, front_ends, hostile())
     code, output = qemu_m4.run(elf)
-    total = 4 * sum(map(len, expected.values())) + 3 * len(front_ends)
+    total = 4 * sum(map(len, expected.values())) + 4 * len(front_ends)
     assert output.splitlines()[-1] == f"checked {total} failed 0", output[-3000:]
     assert code == 0
 
@@ -54,7 +67,7 @@ def test_a_wrong_byte_is_seen(expected: dict[str, list[qemu_m4.Vector]], tmp_pat
     assert output.splitlines() == [
         f"failed: {name}: vector 3",
         "failed: fe_256: CRC 1",
-        f"checked {4 * len(wrong) + 3} failed 2",
+        f"checked {4 * len(wrong) + 4} failed 2",
     ]
     assert code == 1
 

@@ -8,16 +8,17 @@
 #include <string.h>
 
 #define MOST_ARENA (1u << 20)
+#define MOST_FE    (1u << 17)
 #define GUARD      64u
 #define GUARD_BYTE 0xC3u
-#define MOST_BANDS 256u
+#define MOST_ROW   512u
 #define CHUNK      997u
 
 static uint64_t arena_memory[(MOST_ARENA + 2u * GUARD + 64u) / 8u] __attribute__((aligned(64)));
-static uint64_t fe_memory[(40u + 8u * 257u + 6u * 4096u) / 8u + 2u] __attribute__((aligned(64)));
+static uint64_t fe_memory[MOST_FE / 8u + 2u] __attribute__((aligned(64)));
 static int16_t samples_memory[CHUNK + 3u] __attribute__((aligned(64)));
-static int16_t log2_memory[MOST_BANDS + 3u] __attribute__((aligned(64)));
-static int8_t q_memory[MOST_BANDS + 1u] __attribute__((aligned(64)));
+static int16_t log2_memory[MOST_ROW + 3u] __attribute__((aligned(64)));
+static int8_t q_memory[MOST_ROW + 1u] __attribute__((aligned(64)));
 static uint32_t checked, failed;
 
 static void expect(uint32_t holds, const char *name, const char *what, uint32_t number)
@@ -78,16 +79,19 @@ static void run_front_end(const lane_front_end *f)
     uint8_t *memory = (uint8_t *)fe_memory + 8; /* 8-aligned, not 16 */
     int16_t *samples = samples_memory + 1;      /* 2-aligned, not 4 */
     uint32_t crc[3] = {0, 0, 0}, at = 0;
+    const uint32_t values = asc_fe_values(f->fe);
     asc_fe_row row = {log2_memory + 1, q_memory + 1, 0, 0};
     asc_fe_state *s = asc_fe_init(memory, f->fe);
+    expect(asc_fe_state_bytes(f->fe) <= MOST_FE && values <= MOST_ROW, f->name, ": too large, values ",
+           values);
     while (at < lane_sample_count) {
         uint32_t n = lane_sample_count - at < CHUNK ? lane_sample_count - at : CHUNK, used = 0;
         memcpy(samples, lane_samples + at, 2u * n);
         while (used < n) {
             used += asc_fe_push(s, samples + used, n - used, &row);
             if (row.ready) {
-                crc[0] = asc_crc32(crc[0], row.log2, 2u * f->fe->bands);
-                crc[1] = asc_crc32(crc[1], row.q, f->fe->bands);
+                crc[0] = asc_crc32(crc[0], row.log2, 2u * values);
+                crc[1] = asc_crc32(crc[1], row.q, values);
                 crc[2] = asc_crc32(crc[2], &row.level, 2u);
             }
         }
