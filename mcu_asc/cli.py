@@ -389,10 +389,8 @@ def score(
                 clips, ds, scoring.Judge.of(model), session.classify, oracles, journal, update
             )
         except DeviceError as e:
-            fault = session.fault()
             raise DeviceError(
-                f"{f'{e.message}: {fault}' if fault else e.message}; "
-                f"{len(journal.done)} of {len(clips)} clips are kept in {journal.path}",
+                f"{e.message}; {len(journal.done)} of {len(clips)} clips are kept in {journal.path}",
                 f"{e.hint}, then score again with --resume",
             ) from e
 

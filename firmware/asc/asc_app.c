@@ -94,6 +94,41 @@ static void credit(asc_app *app)
     send_words(app, ASC_CREDIT, words, 3);
 }
 
+/* ---- guards ---- */
+
+#define GUARD 0x5AFE6A4Du
+
+static void set_guards(asc_app *app)
+{
+    for (uint32_t side = 0; side < 2; side++) {
+        for (uint32_t i = 0; app->m.guards[side] != NULL && i < ASC_APP_GUARD; i++) {
+            app->m.guards[side][i] = GUARD;
+        }
+    }
+}
+
+/* Looks whether the last inference stayed in its place. */
+static void look_at_guards(asc_app *app)
+{
+    if (asc_port_stack_used() == ASC_PORT_STACK_BROKEN) {
+        app->damage = "the stack is too small";
+    }
+    for (uint32_t side = 0; side < 2; side++) {
+        for (uint32_t i = 0; app->m.guards[side] != NULL && i < ASC_APP_GUARD; i++) {
+            if (app->m.guards[side][i] != GUARD) {
+                app->damage = "the network wrote outside its arena";
+            }
+        }
+    }
+}
+
+static void report_damage(asc_app *app)
+{
+    app->kind = 0;
+    app->outcome = 2;
+    send_error(app, ASC_ERROR_MEMORY, app->damage);
+}
+
 /* ---- the model ---- */
 
 static void send_result(asc_app *app, uint32_t crc, uint32_t cycles, uint32_t alive)
@@ -128,6 +163,10 @@ static void infer(asc_app *app, uint32_t alive)
     model->invoke(app->m.arena, NULL, NULL);
     start = asc_port_cycles() - start;
     asc_port_led(0);
+    look_at_guards(app);
+    if (app->damage != NULL) {
+        return;
+    }
     send_result(app, crc, start, alive);
     app->window++;
     app->frontend_cycles = 0;
@@ -179,7 +218,7 @@ static void send_features(asc_app *app)
 static void take_samples(asc_app *app, const int16_t *x, uint32_t count)
 {
     const uint32_t rows = app->project->rows;
-    while (count > 0) {
+    while (count > 0 && app->damage == NULL) {
         uint32_t ready, taken = push(app, x, count, &ready);
         x += taken;
         count -= taken;
@@ -241,7 +280,9 @@ static void take_cell(asc_app *app, uint32_t bytes)
             infer(app, 0);
         }
     }
-    if (!app->kind) {
+    if (app->damage != NULL) {
+        report_damage(app);
+    } else if (!app->kind) {
         app->outcome = 1;
         send_done(app);
     }
@@ -385,6 +426,11 @@ static void bench(asc_app *app, const asc_frame *frame)
     app->layer_start = cycles;
     model->invoke(app->m.arena, probe, app);
     cycles = asc_port_cycles() - cycles;
+    look_at_guards(app);
+    if (app->damage != NULL) {
+        report_damage(app);
+        return;
+    }
     app->layers = model->layers;
     for (uint32_t first = 0; first < app->layers; first += at_most) {
         uint32_t n = app->layers - first < at_most ? app->layers - first : at_most;
@@ -443,6 +489,8 @@ static void answer(asc_app *app, const asc_frame *frame)
         refuse(app, ASC_ERROR_VERSION, "another protocol version");
     } else if (found == NULL) {
         refuse(app, ASC_ERROR_TYPE, "no such command");
+    } else if (app->damage != NULL) {
+        refuse(app, ASC_ERROR_MEMORY, app->damage);
     } else if (app->project->fe != NULL && asc_fe_state_bytes(app->project->fe) > app->m.fe_bytes) {
         refuse(app, ASC_ERROR_PROJECT, "front end needs more memory than it was given");
     } else {
@@ -455,6 +503,7 @@ void asc_app_init(asc_app *app, const asc_project *project, const asc_app_memory
     memset(app, 0, sizeof *app);
     app->project = project;
     app->m = *memory;
+    set_guards(app);
     arm(app);
 }
 

@@ -23,6 +23,8 @@
 #define ASC_APP_CHUNK       512u /* most output bytes in one RESULT, layers * 4 in one LAYERS */
 #define ASC_APP_REPLY       28u  /* most bytes before them */
 
+#define ASC_APP_GUARD 4u /* words of a guard */
+
 /* The memory that depends on the project; the caller's, static. */
 typedef struct {
     uint8_t *arena;         /* project->model->arena_bytes, 16-aligned; may hold anything */
@@ -31,6 +33,8 @@ typedef struct {
     uint32_t *layer_cycles; /* project->model->layers */
     void *fe;               /* front end's state, 8-aligned */
     uint32_t fe_bytes;
+    uint32_t *guards[2]; /* ASC_APP_GUARD words before and behind the arena, or NULL; set at init, looked at
+                            after each inference */
 } asc_app_memory;
 
 typedef struct {
@@ -47,6 +51,8 @@ typedef struct {
     uint32_t index, repeats, bad_cells;
     uint32_t crc; /* of the bytes taken */
     uint32_t row, window, frontend_cycles;
+
+    const char *damage; /* what has left its place in memory, for good; NULL while nothing has */
 
     uint32_t layers, layer_start; /* measured by bench: how many, and the counter at the last one's end */
 

@@ -28,8 +28,10 @@ void asc_port_write(const void *buf, uint32_t n);
 /* A free-running counter of CPU cycles, modulo 2^32 (host port: nanoseconds of a monotonic clock). */
 uint32_t asc_port_cycles(void);
 
-/* Deepest use of the stack since start, in bytes, found by painting; 0 where unknown. */
+/* Deepest use of the stack since start, in bytes, found by painting; 0 where unknown; ASC_PORT_STACK_BROKEN
+ * when the words at its end were written to: it has overflowed, or nearly. */
 uint32_t asc_port_stack_used(void);
+#define ASC_PORT_STACK_BROKEN 0xFFFFFFFFu
 
 /* Turns the board's status LED on (non-zero) or off. */
 void asc_port_led(uint32_t on);

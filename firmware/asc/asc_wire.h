@@ -51,6 +51,7 @@ enum {
     ASC_ERROR_ABORTED = 5, /* too many bad cells in a row */
     ASC_ERROR_NOTHING = 6, /* STATUS, but nothing was asked before */
     ASC_ERROR_PROJECT = 7, /* the firmware was built with wrong sizes */
+    ASC_ERROR_MEMORY = 8,  /* the stack or the arena left its place; nothing after it counts until a reset */
 };
 
 /* CRC-32 of `n` bytes going on from `crc`, as zlib's crc32(): start with 0. */

@@ -7,12 +7,13 @@ counts all of them by reason.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -29,8 +30,11 @@ _CLIP_ATTEMPTS = 4  # once and three times again
 _HELLO_ATTEMPTS = 20
 _REPLY_S = 0.5  # what a device may take for an answer that needs no inference
 _SILENCE_S = 8.0  # and how long it is asked again until it counts as gone
+_REASON_S = 2.0  # from a line's end until an emulator's reason is known
 _STILL_S = 0.1  # twice the time after which a device takes a partial cell as it is
 _AGAIN = "check the cable and the baud rate, then run again"
+_REPORT_IT = "a bug in the firmware, unless somebody ended it: please report it"
+_MEMORY = 8  # ASC_ERROR_MEMORY
 _LOST = (5, 6)  # asc_wire.h: ASC_ERROR_ABORTED and _NOTHING, the errors that asking again may mend
 
 _HELLO = struct.Struct("<8s7IHHI")
@@ -72,7 +76,7 @@ class Session:
     hop_rows     rows from one window of a clip to the next, the card's decision rule
     window_s     longest time one inference may take there
     fingerprint  that the device must have; None accepts any
-    fault        what the emulator says has gone wrong, None while nothing has
+    fault        asks the emulator what has gone wrong; None while nothing has
     Raises DeviceError: no such port, no answer, another protocol or fingerprint.
     """
 
@@ -84,7 +88,7 @@ class Session:
         hop_rows: int = 1,
         window_s: float = 30.0,
         fingerprint: bytes | None = None,
-        fault: Callable[[], str | None] = lambda: None,
+        fault: Callable[[], str | None] | None = None,
     ) -> None:
         self.retries_by_reason: Counter[str] = Counter()
         self.hop_rows = hop_rows
@@ -124,7 +128,7 @@ class Session:
 
     def fault(self) -> str | None:
         """Why the device has stopped, by its emulator or by its own last words; None while it has not."""
-        return self._emulators_fault() or self._decoder.report or None
+        return (self._emulators_fault and self._emulators_fault()) or self._decoder.report or None
 
     # ---- what one can ask ------------------------------------------------------------------------
 
@@ -176,7 +180,8 @@ class Session:
         for attempt in range(_CLIP_ATTEMPTS):
             self._again("bench", attempt)
             try:
-                return self._bench()
+                with self._faults_told():
+                    return self._bench()
             except _LostError as e:
                 reason = str(e)
         raise DeviceError(f"bench failed {_CLIP_ATTEMPTS} times: {reason}", _AGAIN)
@@ -214,7 +219,8 @@ class Session:
         for attempt in range(_CLIP_ATTEMPTS):
             self._again("transfer", attempt)
             try:
-                return self._transfer(kind, head, data)
+                with self._faults_told():
+                    return self._transfer(kind, head, data)
             except _LostError as e:
                 reason = str(e)
                 self.retries_by_reason[reason] += 1
@@ -335,10 +341,23 @@ class Session:
             )
         return frame
 
+    @contextlib.contextmanager
+    def _faults_told(self) -> Iterator[None]:
+        """A line that breaks because the device has stopped: the reason is that, known a moment later."""
+        try:
+            yield
+        except DeviceError:
+            until = time.monotonic() + _REASON_S
+            while self._emulators_fault and not self.fault() and time.monotonic() < until:
+                time.sleep(0.05)
+            self._raise_fault()
+            raise
+
     def _raise_fault(self) -> None:
         if text := self.fault():
             raise DeviceError(
-                f"the device stopped: {text}", "this is a bug in the firmware: please report it"
+                f"the device stopped: {text}",
+                "a bug in the firmware, unless somebody ended it: please report it",
             )
 
 
@@ -378,6 +397,10 @@ def _error(frame: Frame) -> Exception:
     text = frame.payload[4:].decode("ascii", "replace")
     if code in _LOST:
         return _LostError(f"the device gave up: {text}")
+    if code == _MEMORY:
+        return DeviceError(
+            f"the device stopped: {text}", "give the board more stack_bytes, or report a bug; then reset it"
+        )
     return DeviceError(f"the device refused (error {code}): {text}", "build the project and flash it again")
 
 
