@@ -6,8 +6,9 @@ MCU_ASC_GRAPHS=200 tries so many and other ones each time (extra [train]).
 from __future__ import annotations
 
 import itertools
+import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from oracle import Oracle
 
 from mcu_asc import compiler
-from mcu_asc.errors import ToolMissing
+from mcu_asc.errors import ToolMissing, UsageError
 from mcu_asc.learn import keras
 from mcu_asc.nouns import Schedule
 
@@ -205,13 +206,25 @@ def networks(draw: Draw) -> Example:
 
 def _converted(model: Any, shape: Sequence[int], rims: Sequence[Any], seed: int) -> bytes:
     rng = np.random.default_rng(seed)
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type, converter.inference_output_type = rims
-    converter.representative_dataset = lambda: (
-        [rng.normal(size=(1, *shape)).astype(np.float32)] for _ in range(8)
+    return _convert(
+        model,
+        {
+            "target_spec.supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8],
+            "inference_input_type": rims[0],
+            "inference_output_type": rims[1],
+            "representative_dataset": lambda: (
+                [rng.normal(size=(1, *shape)).astype(np.float32)] for _ in range(8)
+            ),
+        },
     )
+
+
+def _convert(model: Any, options: Mapping[str, Any], optimise: bool = True) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT] * optimise
+    for path, value in options.items():
+        *owner, name = path.split(".")
+        setattr(operator.attrgetter(*owner)(converter) if owner else converter, name, value)
     with keras.quiet():
         return bytes(converter.convert())
 
@@ -239,3 +252,56 @@ def test_compiled_as_interpreted(tmp_path_factory: pytest.TempPathFactory, examp
             np.testing.assert_array_equal(
                 net.run(x, fill=i * 41 % 256 - 128), expected, f"{label} {example.recipe}"
             )
+
+
+# ---- what else the converter can make ----------------------------------------------------------------
+
+
+def _small(shape: Sequence[int | None] = (8, 6, 2), *body: Any) -> Any:
+    x = y = tf.keras.Input(shape, batch_size=1)
+    for layer in body or (layers.Conv2D(4, 3, activation="relu"), layers.GlobalAveragePooling2D()):
+        y = layer(y)
+    return tf.keras.Model(x, layers.Dense(3)(y))
+
+
+def _samples(*shape: int) -> dict[str, Any]:
+    return {"representative_dataset": lambda: ([np.ones((1, *shape), np.float32) * i] for i in range(4))}
+
+
+_INT8 = {"inference_input_type": tf.int8, "inference_output_type": tf.int8}
+_16X8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+OTHERS: dict[str, tuple[Callable[[], bytes], tuple[str, ...]]] = {
+    "float": (lambda: _convert(_small(), {}, optimise=False), ("is float32, not int8", "tf.int8")),
+    "dynamic_range": (lambda: _convert(_small(), {}), ("is float32, not int8", "tf.int8")),
+    "float16": (
+        lambda: _convert(_small(), {"target_spec.supported_types": [tf.float16]}),
+        ("op 0 DEQUANTIZE", "convert every layer to int8"),
+    ),
+    "16x8": (
+        lambda: _convert(_small(), {"target_spec.supported_ops": [_16X8], **_samples(8, 6, 2)}),
+        ("is int16, not int8", "16-bit activations are not supported"),
+    ),
+    "dynamic_shape": (
+        lambda: _convert(_small((None, 6, 2)), _INT8 | _samples(8, 6, 2)),
+        ("has a dynamic shape", "give every dimension"),
+    ),
+    "dynamic_batch": (
+        lambda: _convert(
+            tf.keras.Sequential([tf.keras.Input((8, 6)), layers.Reshape((4, 12)), layers.Dense(3)]),
+            _INT8 | _samples(8, 6),
+        ),
+        ("op 0 SHAPE", "batch_size=1"),
+    ),
+    "recurrent": (
+        lambda: _convert(_small((8, 6), layers.LSTM(4)), _INT8 | _samples(8, 6)),
+        ("LSTM", "use convolutions over time"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_refused_by_name(name: str) -> None:
+    make, expected = OTHERS[name]
+    with pytest.raises(UsageError) as caught:
+        compiler.read(make())
+    assert all(part in str(caught.value) for part in expected), str(caught.value)

@@ -40,6 +40,7 @@ _MAX_OPS = 4096  # far above any network for a microcontroller; bounds the time 
 _DAMAGED = "the file is damaged; export it again"
 _Nodes = list[tuple[Node, tuple[int, ...]]]  # with their input indices
 _RIM_TYPES = ("float32", "uint8")  # that a rim may have around an int8 network
+_RIM_KINDS = ("QUANTIZE", "DEQUANTIZE")
 _RIM_HINTS = {
     "float32": "convert with inference_input_type = inference_output_type = tf.int8",
     "uint8": "convert with inference_input_type = inference_output_type = tf.int8",
@@ -140,23 +141,25 @@ class _File:
             )
         table = root.Subgraphs(0)
         self.buffers = self.take(root.BuffersLength(), 4, "buffers")
+        codes = self.vector(root.OperatorCodesLength, root.OperatorCodes, "operator codes")
+        if table.OperatorsLength() > _MAX_OPS:
+            raise UsageError(f"{table.OperatorsLength()} operators", f"at most {_MAX_OPS} are supported")
+        kinds = [
+            self.kind(i, table.Operators(i), codes, table)
+            for i in range(self.take(table.OperatorsLength(), 4, "operators"))
+        ]
         tensors = tuple(
             self.tensor(i, table.Tensors(i)) for i in range(self.take(table.TensorsLength(), 4, "tensors"))
         )
         inputs = tuple(self.numbers(table.InputsLength, table.InputsAsNumpy, 4, "inputs"))
         outputs = tuple(self.numbers(table.OutputsLength, table.OutputsAsNumpy, 4, "outputs"))
-        codes = self.vector(root.OperatorCodesLength, root.OperatorCodes, "operator codes")
-        if table.OperatorsLength() > _MAX_OPS:
-            raise UsageError(f"{table.OperatorsLength()} operators", f"at most {_MAX_OPS} are supported")
-        nodes = [
-            self.node(i, table.Operators(i), codes, tensors)
-            for i in range(self.take(table.OperatorsLength(), 4, "operators"))
-        ]
+        nodes = [self.node(i, kind, table.Operators(i), tensors) for i, kind in enumerate(kinds)]
         card = self.card()
         name = card.name if card else self.text(table.Name()) or "model"
         nodes, inputs, outputs = _without_rim(nodes, tensors, inputs, outputs)
         for node, _ in nodes:
-            _check_kind(node)
+            if node.kind not in OPS:
+                raise _unknown(node.place, node.kind)
         _check_rim(tensors, inputs, outputs)
         ops = tuple(
             Op(i, node.kind, indices, tuple(t.index for t in node.outputs), OPS[node.kind].parse(node))
@@ -176,13 +179,17 @@ class _File:
         if any(n < 1 for n in shape) or any(n < 0 for n in signature[1:]):
             raise UsageError(
                 f"{label} has a dynamic shape {signature or list(shape)}",
-                "give every dimension of the model's input a size before converting",
+                "give every dimension of the model's input a size before converting, the batch among them: "
+                "tf.keras.Input(shape, batch_size=1)",
             )
         if math.prod(shape) > _MAX_ELEMENTS:
             raise UsageError(f"{label} of shape {list(shape)} is too large", _DAMAGED)
         code = t.Type()
         if t.IsVariable() or t.Sparsity() is not None:
-            raise UsageError(f"{label} is {'variable' if t.IsVariable() else 'sparse'}", "not supported")
+            raise UsageError(
+                f"{label} is {'variable' if t.IsVariable() else 'stored as sparse'}",
+                "convert without state and without EXPERIMENTAL_SPARSITY",
+            )
         dtype = _DTYPES.get(code)
         data = self.data(label, t.Buffer(), shape, dtype)
         return Tensor(index, name, shape, dtype or f"type {code}", self.quant(label, t.Quantization()), data)
@@ -222,14 +229,23 @@ class _File:
             raise UsageError(f"{label} has {len(scale)} scales and {len(zero)} zero points", _DAMAGED)
         return Quant(tuple(scale), tuple(zero), q.QuantizedDimension())
 
-    def node(
-        self, index: int, o: Any, codes: list[Any], tensors: tuple[Tensor, ...]
-    ) -> tuple[Node, tuple[int, ...]]:
+    def kind(self, index: int, o: Any, codes: list[Any], table: Any) -> str:
+        """The op's name.  One that we do not know is refused here, before what only it needs is looked at."""
         code = codes[o.OpcodeIndex()]
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        kind = self.kinds.get(number, f"operator {number}")
+        kind: str = self.kinds.get(number, f"operator {number}")
         if kind == "CUSTOM":
             kind = f"CUSTOM {self.text(code.CustomCode())}".strip()
+        if kind not in OPS and kind not in _RIM_KINDS:
+            known = o.OutputsLength() > 0 and 0 <= o.Outputs(0) < table.TensorsLength()
+            raise _unknown(
+                place(index, kind, self.text(table.Tensors(o.Outputs(0)).Name()) if known else ""), kind
+            )
+        return kind
+
+    def node(
+        self, index: int, kind: str, o: Any, tensors: tuple[Tensor, ...]
+    ) -> tuple[Node, tuple[int, ...]]:
         inputs = tuple(self.numbers(o.InputsLength, o.InputsAsNumpy, 4, f"inputs of op {index}"))
         outputs = self.numbers(o.OutputsLength, o.OutputsAsNumpy, 4, f"outputs of op {index}")
         if any(not -1 <= i < len(tensors) for i in inputs) or any(not 0 <= i < len(tensors) for i in outputs):
@@ -276,22 +292,20 @@ def _without_rim(
 
     if outside(inputs):
         readers = [n for n, read in nodes if inputs[0] in read]
-        if len(readers) == 1 and readers[0].kind == "QUANTIZE" and len(readers[0].outputs) == 1:
+        if len(readers) == 1 and readers[0].kind in _RIM_KINDS and len(readers[0].outputs) == 1:
             nodes = [pair for pair in nodes if pair[0] is not readers[0]]
             inputs = (readers[0].outputs[0].index,)
     if outside(outputs):
         makers = [(n, read) for n, read in nodes if outputs[0] in (t.index for t in n.outputs)]
-        if len(makers) == 1 and makers[0][0].kind in ("DEQUANTIZE", "QUANTIZE") and len(makers[0][1]) == 1:
+        if len(makers) == 1 and makers[0][0].kind in _RIM_KINDS and len(makers[0][1]) == 1:
             nodes = [pair for pair in nodes if pair[0] is not makers[0][0]]
             outputs = makers[0][1]
     return nodes, inputs, outputs
 
 
-def _check_kind(node: Node) -> None:
-    if node.kind in OPS:
-        return
-    first = node.kind.split(" ", maxsplit=1)[0]
-    node.refuse("is not supported", HINTS.get(first, f"supported: {', '.join(sorted(OPS))}"))
+def _unknown(where: str, kind: str) -> UsageError:
+    hint = HINTS.get(kind.split(" ", maxsplit=1)[0], f"supported: {', '.join(sorted(OPS))}")
+    return UsageError(f"{where}: is not supported", hint)
 
 
 def _check_rim(tensors: tuple[Tensor, ...], inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
