@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops.base import Lowered
-from mcu_asc.compiler.ops.binary import loops
+from mcu_asc.compiler.ops.binary import Loops, loops
 from mcu_asc.nouns import Band, Graph, Op
 
 _NEVER = 1 << 60
@@ -70,8 +70,8 @@ _REACH: Mapping[str, Callable[[Graph, Op], Reach | None]] = {
     "CONCATENATION": _joined,
     **dict.fromkeys(
         (
-            *("ADD", "SUB", "MUL", "QUANTIZE", "RELU", "RELU6"),
-            *("LEAKY_RELU", "LOGISTIC", "TANH", "HARD_SWISH"),
+            *("ADD", "SUB", "MUL", "PRELU", "MINIMUM", "MAXIMUM"),
+            *("QUANTIZE", "RELU", "RELU6", "LEAKY_RELU", "LOGISTIC", "TANH", "HARD_SWISH"),
         ),
         _row_by_row,
     ),
@@ -275,7 +275,7 @@ def part(graph: Graph, piece: Piece) -> Graph:
         n, _, *rest = tensors[t].shape
         tensors[t] = replace(tensors[t], shape=(n, rows, *rest))
     attrs: Any = op.attrs
-    if op.kind in ("ADD", "SUB", "MUL"):
+    if isinstance(attrs, Loops):
         shapes = (tensors[i].shape for i in (op.outputs[0], *op.inputs))
         nested = loops(*shapes)
         assert nested is not None
