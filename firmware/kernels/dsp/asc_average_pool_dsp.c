@@ -5,17 +5,10 @@
 /* One output pixel of a window of four pixels that lies inside the image. */
 static void quarter(const int8_t *a, const int8_t *b, int8_t *y, int32_t channels)
 {
-    for (int32_t c = 0; c < channels; c += 4) {
-        if (c > channels - 4)
-            c = channels - 4;
-        const uint32_t p = asc_word(a + c), q = asc_word(a + c + channels);
-        const uint32_t r = asc_word(b + c), s = asc_word(b + c + channels);
-        const uint32_t even =
-            asc_quarter(asc_add_even(asc_add_even(0, p), q), asc_add_even(asc_add_even(0, r), s));
-        const uint32_t odd =
-            asc_quarter(asc_add_odd(asc_add_odd(0, p), q), asc_add_odd(asc_add_odd(0, r), s));
-        asc_put_word(y + c, (even & 0x00ff00ffu) | (odd & 0x00ff00ffu) << 8);
-    }
+    const int32_t rest = channels & 3, last = channels - 4;
+    asc_quarter(a, b, y, (uint32_t)channels, (uint32_t)(channels - rest));
+    if (rest)
+        asc_quarter(a + last, b + last, y + last, (uint32_t)channels, 4);
 }
 
 void asc_average_pool_dsp(const asc_pool *p, const int8_t *x, int8_t *y)

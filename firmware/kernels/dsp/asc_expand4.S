@@ -3,75 +3,63 @@
     .syntax unified
     .thumb
 
-    .macro FOUR r, at, double   @ four values of a pixel, r8 is free
+    .macro FOUR r, at   @ four values of a pixel, r8 is free
     sxtb16 r8, \r
-    .if \double
-    sadd16 r8, r8, r8
-    .endif
     str r8, [r12, #\at]
     sxtb16 \r, \r, ror #8
-    .if \double
-    sadd16 \r, \r, \r
-    .endif
     str \r, [r12, #16 + \at]
     .endm
 
-    .macro GROUP double, at
+    .macro GROUP at
     ldr r4, [r0], #4
     ldr r5, [r1], #4
     ldr r6, [r2], #4
     ldr r7, [r3], #4
-    FOUR r4, \at, \double
-    FOUR r5, \at + 4, \double
-    FOUR r6, \at + 8, \double
-    FOUR r7, \at + 12, \double
+    FOUR r4, \at
+    FOUR r5, \at + 4
+    FOUR r6, \at + 8
+    FOUR r7, \at + 12
     .endm
 
-    .macro LAST1 x, at, double  @ the upper halfword meets a weight of zero
+    .macro LAST1 x, at  @ the upper halfword meets a weight of zero
     ldrsb r4, [\x], #1
-    .if \double
-    lsl r4, r4, #1
-    .endif
     str r4, [r12, #\at]
     .endm
 
-    .macro LAST2 x, at, double
+    .macro LAST2 x, at
     ldrsh r4, [\x], #2
     sxtb r8, r4
     asr r4, r4, #8
     pkhbt r8, r8, r4, lsl #16
-    .if \double
-    sadd16 r8, r8, r8
-    .endif
     str r8, [r12, #\at]
     .endm
 
-    .macro LAST3 x, at, double
+    .macro LAST3 x, at
     ldrh r4, [\x], #2
     ldrb r8, [\x], #1
     orr r4, r4, r8, lsl #16
-    FOUR r4, \at, \double
+    FOUR r4, \at
     .endm
 
-    .macro LAST which, double, step
-    \which r0, 0, \double
-    \which r1, 4, \double
-    \which r2, 8, \double
-    \which r3, 12, \double
+    .macro LAST which, step
+    \which r0, 0
+    \which r1, 4
+    \which r2, 8
+    \which r3, 12
     add r12, r12, #\step
     .endm
 
-    .macro RUN double           @ lr values; r8, lr are lost
+    .macro RUN           @ lr values; r8, lr are lost
     subs lr, lr, #8
     blt 2f
-1:  GROUP \double, 0
-    GROUP \double, 32
+1:  GROUP 0
+    GROUP 32
     add r12, r12, #64
     subs lr, lr, #8
     bge 1b
 2:  adds lr, lr, #4
     blt 3f
-    GROUP \double, 0
+    GROUP 0
     add r12, r12, #32
     sub lr, lr, #4
 3:  adds lr, lr, #4             @ 0 .. 3 are left
@@ -79,31 +67,27 @@
     cmp lr, #2
     blt 4f
     beq 5f
-    LAST LAST3, \double, 32
+    LAST LAST3, 32
     b 9f
-4:  LAST LAST1, \double, 16
+4:  LAST LAST1, 16
     b 9f
-5:  LAST LAST2, \double, 16
+5:  LAST LAST2, 16
 9:
     .endm
 
-    .macro EXPAND name, double
-    .section .text.\name, "ax", %progbits
+    .section .text.asc_expand4, "ax", %progbits
     .align 2
-    .global \name
+    .global asc_expand4
     .thumb_func
-    .type \name, %function
-\name:
+    .type asc_expand4, %function
+asc_expand4:
     push {r4-r8, lr}
     mov r12, r1
     mov lr, r2
     ldm r0, {r0-r3}
-    RUN \double
+    RUN
     pop {r4-r8, pc}
-    .size \name, . - \name
-    .endm
-    EXPAND asc_expand4, 0
-    EXPAND asc_expand4_doubled, 1
+    .size asc_expand4, . - asc_expand4
 
     .section .text.asc_im2col4, "ax", %progbits
     .align 2
@@ -119,7 +103,7 @@ asc_im2col4:
     sub r11, r11, r9            @ pitch - run
     ldm r0, {r0-r3}
 8:  mov lr, r9
-    RUN 0
+    RUN
     subs r10, r10, #1
     add r0, r0, r11
     add r1, r1, r11

@@ -5,7 +5,6 @@
 @ s4 y, s5 stride, s6 end of y.
     .syntax unified
     .thumb
-    .equ UNROLL, 16             @ pairs of K in a turn of the loop; 8 is 2 % slower and 480 bytes less
     .equ FIXED_SHIFT, 12        @ ASC_FIXED_SHIFT
 
     .macro OPERANDS wide        @ weights -> r3 (channel 0), r2 (channel 1); pixels 0, 1 -> r12, lr
@@ -37,23 +36,16 @@
     smlad r11, lr, r2, r11
     .endm
 
-    .macro OUTPUT sum, relu, double, fixed @ multiplier r3, offset r12, right lr; r0 is free
+    .macro OUTPUT sum, double, fixed @ multiplier r3, offset r12, right lr; r0 is free
     .if \fixed
     smmla \sum, \sum, r3, r12
     ssat \sum, #8, \sum, asr #FIXED_SHIFT
-    .else
-    .if \relu
-    .if \double
-    lsl \sum, \sum, #1
-    .endif
-    smmlar \sum, \sum, r3, r12
     .else
     add r0, r12, \sum, asr #31
     .if \double
     lsl \sum, \sum, #1
     .endif
     smmlar \sum, \sum, r3, r0
-    .endif
     asr \sum, \sum, lr
     ssat \sum, #8, \sum
     .endif
@@ -67,7 +59,8 @@
     .endif
     .endm
 
-    .macro GEMM name, relu, double, wide, fixed
+@ unroll: pairs of K in a turn of the loop.
+    .macro GEMM name, double, wide, fixed, unroll
     .section .text.\name, "ax", %progbits
     .align 2
     .global \name
@@ -84,9 +77,9 @@
     add r2, r2, r6, lsl #1
     vmov s6, r2
     subs r5, r5, #1             @ the first pair of K is peeled
-    and r6, r5, #UNROLL - 1
-    rsb r6, r6, #UNROLL
-    and r6, r6, #UNROLL - 1
+    and r6, r5, #\unroll - 1
+    rsb r6, r6, #\unroll
+    and r6, r6, #\unroll - 1
     mov r7, #(21f - 20f)        @ bytes of code for a pair of K
     adr.w r3, 20f
     mla r3, r6, r7, r3
@@ -95,24 +88,24 @@
     orr r3, r3, #1              @ Thumb
     vmov s1, r3
 1:  vmov r0, s0                 @ a pair of channels
-    ldr r4, [r1], #4
-    ldr r8, [r1], #4
+    ldr r7, [r1], #4
+    ldr r11, [r1], #4
     OPERANDS \wide              @ the first products spread the bias over the four pixels
-    smlad r5, lr, r3, r4
-    smlad r9, lr, r2, r8
+    smlad r4, r12, r3, r7
+    smlad r8, r12, r2, r11
+    smlad r5, lr, r3, r7
+    smlad r9, lr, r2, r11
+    ldr r12, [r0], #4
     ldr lr, [r0], #4
-    smlad r6, lr, r3, r4
-    smlad r10, lr, r2, r8
-    ldr lr, [r0], #4
-    smlad r7, lr, r3, r4
-    smlad r11, lr, r2, r8
-    smlad r4, r12, r3, r4
-    smlad r8, r12, r2, r8
+    smlad r6, r12, r3, r7
+    smlad r10, r12, r2, r11
+    smlad r7, lr, r3, r7
+    smlad r11, lr, r2, r11
     vmov r2, s1
     bx r2
     .align 2
 20: K_PAIR \wide
-21: .rept UNROLL - 1
+21: .rept \unroll - 1
     K_PAIR \wide
     .endr
     vmov r2, s2
@@ -120,15 +113,15 @@
     bne 20b
     .align 2
 22: SCALE \fixed
-    OUTPUT r4, \relu, \double, \fixed
-    OUTPUT r5, \relu, \double, \fixed
-    OUTPUT r6, \relu, \double, \fixed
-    OUTPUT r7, \relu, \double, \fixed
+    OUTPUT r4, \double, \fixed
+    OUTPUT r5, \double, \fixed
+    OUTPUT r6, \double, \fixed
+    OUTPUT r7, \double, \fixed
     SCALE \fixed
-    OUTPUT r8, \relu, \double, \fixed
-    OUTPUT r9, \relu, \double, \fixed
-    OUTPUT r10, \relu, \double, \fixed
-    OUTPUT r11, \relu, \double, \fixed
+    OUTPUT r8, \double, \fixed
+    OUTPUT r9, \double, \fixed
+    OUTPUT r10, \double, \fixed
+    OUTPUT r11, \double, \fixed
     vmov r0, s4
     vmov r3, s5
     vmov r2, s6
@@ -148,9 +141,6 @@
     .size \name, . - \name
     .endm
 
-    GEMM asc_gemm4_relu, 1, 1, 0, 0
-    GEMM asc_gemm4_linear, 0, 1, 0, 0
-    GEMM asc_gemm4_doubled_relu, 1, 0, 0, 0
-    GEMM asc_gemm4_doubled_linear, 0, 0, 0, 0
-    GEMM asc_gemm4_wide_linear, 0, 0, 1, 0
-    GEMM asc_gemm4_fixed, 1, 0, 1, 1
+    GEMM asc_gemm4_packed, 1, 0, 0, 16
+    GEMM asc_gemm4_wide, 0, 1, 0, 16
+    GEMM asc_gemm4_fixed, 0, 1, 1, 32

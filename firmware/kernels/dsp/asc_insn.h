@@ -51,21 +51,13 @@ static inline uint32_t asc_max4(uint32_t a, uint32_t b)
     return r;
 }
 
-/* A quarter of each halfword, rounded to the nearest, ties away from zero: |sums| <= 512. */
-static inline uint32_t asc_quarter(uint32_t p, uint32_t q)
-{
-    /* (s + 2 - (s < 0)) >> 2: the sign of p + q through the GE flags, the shift by halving twice. */
-    uint32_t s, k;
-    __asm__("sadd16 %0, %2, %3\n\tsel %1, %4, %5\n\tshadd16 %0, %0, %1\n\tshadd16 %0, %0, %6"
-            : "=&r"(s), "=&r"(k)
-            : "r"(p), "r"(q), "r"(0x00020002u), "r"(0x00010001u), "r"(0u)
-            : "cc");
-    return s;
-}
-
 /* Four values of -128 .. 127 as bytes. */
 static inline uint32_t asc_bytes(int32_t a, int32_t b, int32_t c, int32_t d)
 {
-    return ((uint32_t)a & 255u) | ((uint32_t)b & 255u) << 8 | ((uint32_t)c & 255u) << 16 | (uint32_t)d << 24;
+    uint32_t r = (uint32_t)a;
+    __asm__("bfi %0, %1, #8, #8\n\tbfi %0, %2, #16, #8\n\tbfi %0, %3, #24, #8"
+            : "+&r"(r)
+            : "r"(b), "r"(c), "r"(d));
+    return r;
 }
 #endif

@@ -8,11 +8,11 @@
  * From sum to output, exactly, two ways.  With the right shift e of each channel, 1 .. 22, |sum| < 2^29:
  *   t = SMMLAR(2 * sum, multiplier, offset + (sum < 0 ? -1 : 0)),  y = SSAT8(t >> e)
  *   offset = 2^(e - 1) + zero * 2^e
- * "relu": the zero point is the lowest output, negative sums clamp anyway, and the sign is left out.
- * "fixed": besides, weights are int16 and scaled by 2^(d + 1), d = ASC_FIXED_SHIFT - e at least 1, so that
- * the shift is the same for all and comes with the saturation; sums times 2^(d + 1) stay within 32 bits: y =
- * SSAT8(SMMLA(2^(d + 1) * sum, multiplier, offset) >> ASC_FIXED_SHIFT) offset = 2^(d - 1) +
- * 2^(ASC_FIXED_SHIFT - 1) + zero * 2^ASC_FIXED_SHIFT */
+ * "fixed": the zero point is the lowest output, so that negative sums clamp whatever their rounding; weights
+ * are int16 and scaled by 2^(d + 1), d = ASC_FIXED_SHIFT - e at least 1, so that the shift is the same for
+ * all and comes with the saturation; sums times 2^(d + 1) stay within 32 bits: y = SSAT8(SMMLA(2^(d + 1) *
+ * sum, multiplier, offset) >> ASC_FIXED_SHIFT) offset = 2^(d - 1) + 2^(ASC_FIXED_SHIFT - 1) + zero *
+ * 2^ASC_FIXED_SHIFT */
 #ifndef ASC_NN_DSP_H
 #define ASC_NN_DSP_H
 #include "asc_nn.h"
@@ -33,14 +33,11 @@ typedef struct {
  * ("wide", doubled, and "fixed"); for each channel multiplier, offset and, unless "fixed", right shift.
  * Writes both channels of the last pair, also where their count is odd. */
 typedef void asc_gemm4_fn(const uint32_t *columns, const uint32_t *weights, int8_t *y, const asc_gemm *shape);
-asc_gemm4_fn asc_gemm4_relu, asc_gemm4_linear;                 /* columns as they are */
-asc_gemm4_fn asc_gemm4_doubled_relu, asc_gemm4_doubled_linear; /* columns doubled */
-asc_gemm4_fn asc_gemm4_wide_linear, asc_gemm4_fixed;
+asc_gemm4_fn asc_gemm4_packed, asc_gemm4_wide, asc_gemm4_fixed;
 
 /* 4 rows of n values -> columns; groups of four K become the pairs (0, 2), (1, 3), the last one to three
  * values (0, -), (0, 1), (0, 2) (1, -). */
-typedef void asc_expand4_fn(const int8_t *const x[4], uint32_t *columns, uint32_t n);
-asc_expand4_fn asc_expand4, asc_expand4_doubled;
+void asc_expand4(const int8_t *const x[4], uint32_t *columns, uint32_t n);
 
 /* The same for `rows` runs of `run` values, `pitch` bytes apart. */
 void asc_im2col4(const int8_t *const x[4], uint32_t *columns, uint32_t run, uint32_t rows, uint32_t pitch);
@@ -50,7 +47,6 @@ typedef struct {
     int32_t pixels, in_c, out_c; /* pixels of all batches */
     asc_gemm shape;
     asc_gemm4_fn *gemm;
-    asc_expand4_fn *expand;
     const uint32_t *weights;
 } asc_pointwise;
 
@@ -171,6 +167,9 @@ void asc_dw3_dsp(const asc_dw3 *p, const int8_t *x, int8_t *y, void *scratch);
 
 /* keep[2] and reduce[1] are 1. */
 void asc_sum_dsp(const asc_sum *p, const int8_t *x, int8_t *y);
+
+/* Mean of two pixels, `step` bytes apart, of each of two rows: n channels, a multiple of four. */
+void asc_quarter(const int8_t *row_0, const int8_t *row_1, int8_t *y, uint32_t step, uint32_t n);
 
 /* No clamp. */
 void asc_average_pool_dsp(const asc_pool *p, const int8_t *x, int8_t *y);

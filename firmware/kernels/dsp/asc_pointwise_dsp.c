@@ -18,14 +18,14 @@ void asc_pointwise_dsp(const asc_pointwise *p, const int8_t *x, int8_t *y, void 
             row[1] = x + k;
             row[2] = x + 2 * k;
             row[3] = x + 3 * k;
-            p->expand(row, columns, (uint32_t)k);
+            asc_expand4(row, columns, (uint32_t)k);
             p->gemm(columns, p->weights, y, &p->shape);
         }
     for (; left > 0; left -= 4, x += 4 * k) {
         const int32_t count = left < 4 ? left : 4;
         for (int32_t i = 0; i < 4; i++)
             row[i] = x + (i < count ? i : 0) * k;
-        p->expand(row, columns, (uint32_t)k);
+        asc_expand4(row, columns, (uint32_t)k);
         p->gemm(columns, p->weights, spare, &spare_shape);
         for (int32_t i = 0; i < count; i++, y += n)
             memcpy(y, spare + i * spare_stride, (size_t)n);

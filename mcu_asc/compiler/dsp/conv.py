@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc.compiler.dsp import winograd
-from mcu_asc.compiler.dsp.fast import Fast, fixed, is_relu
+from mcu_asc.compiler.dsp.fast import Fast, fixed
 from mcu_asc.compiler.dsp.matrix import (
     Matrix,
     by_pairs,
@@ -39,32 +39,31 @@ def pack_gemm4(weights: NDArray[np.int8], order: NDArray[np.int64]) -> NDArray[n
 
 
 def _gemm(
-    graph: Graph, op: Op, m: Matrix, f: Fast, order: NDArray[np.int64], doubled: bool
-) -> tuple[Array, dict[str, int | str | tuple[int, ...]], str]:
-    """The stream of weights, fields and form of asc_gemm4.
+    graph: Graph, op: Op, m: Matrix, f: Fast, order: NDArray[np.int64]
+) -> tuple[Array, dict[str, int | str | tuple[int, ...]]]:
+    """The stream of weights and the fields of asc_gemm4.
 
     Weights of int16 save a cycle a pair of K and two per output, for one byte of flash more a weight.
-    doubled  otherwise, columns are doubled and not outputs
     """
     n = len(m.weights)
     name = f"op{op.index}_weights"
     two = 2 * _taken(m.weights, order)
     if not worth_flash(pixels(graph, op) / 4, 4):
-        form = f"{'doubled_' if doubled else ''}{'relu' if is_relu(m.out_zero) else 'linear'}"
+        form = "packed"
         words = pack_gemm4(m.weights, order).astype(np.int64)
-        parts = by_pairs((f.bias * (2 if doubled else 1))[:, None]), words, by_pairs(f.scales)
+        parts = by_pairs(f.bias[:, None]), words, by_pairs(f.scales)
     elif g := fixed(f, m.out_zero, np.abs(two).max(axis=(1, 2))):
         form = "fixed"
         parts = by_pairs(g.bias[:, None]), wide_words(two * g.factor[:, None, None]), by_pairs(g.scales)
     else:
-        form = "wide_linear"
+        form = "wide"
         parts = by_pairs(2 * f.bias[:, None]), wide_words(two), by_pairs(f.scales)
     fields: dict[str, int | str | tuple[int, ...]] = {
         "shape": (len(order), (n + 1) // 2, n),
         "gemm": f"asc_gemm4_{form}",
         "weights": name,
     }
-    return Array("uint32_t", name, stream(*parts)), fields, form
+    return Array("uint32_t", name, stream(*parts)), fields
 
 
 def _pointwise(graph: Graph, op: Op, count: int) -> Lowered | None:
@@ -74,14 +73,13 @@ def _pointwise(graph: Graph, op: Op, count: int) -> Lowered | None:
         return None
     n, k = m.weights.shape
     name, order = f"op{op.index}", k_order(k)
-    weights, gemm, form = _gemm(graph, op, m, f, order, doubled=k < 2 * n)
+    weights, gemm = _gemm(graph, op, m, f, order)
     scratch = 16 * len(order) + 8 * ((n + 1) // 2)
     fields: dict[str, int | str | tuple[int, ...]] = {
         "pixels": count,
         "in_c": k,
         "out_c": n,
         **gemm,
-        "expand": f"asc_expand4{'_doubled' if form.startswith('doubled') else ''}",
     }
     code = Code(
         arrays=(weights,),
@@ -102,7 +100,7 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
     x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
     n, in_c, out_w = len(m.weights), x.shape[3], y.shape[2]
     name, order = f"op{op.index}", k_order(a.size[1] * in_c, a.size[0])
-    weights, gemm, _ = _gemm(graph, op, m, f, order, doubled=False)
+    weights, gemm = _gemm(graph, op, m, f, order)
     # Four pixels lie on at most this many output rows more than one.
     rows = a.size[0] + a.stride[0] * ((out_w + 2) // out_w)
     width = (out_w - 1) * a.stride[1] + a.size[1]

@@ -66,7 +66,9 @@ def _renamed(graph: Graph, op: Op, function: str) -> Lowered:
 def _pool(graph: Graph, op: Op) -> Lowered | None:
     if op.attrs.act != (INT8_MIN, INT8_MAX) or graph.tensors[op.inputs[0]].shape[3] < _GROUP:
         return None
-    return _renamed(graph, op, f"asc_{op.kind.removesuffix('_2D').lower()}_dsp")
+    low = _renamed(graph, op, f"asc_{op.kind.removesuffix('_2D').lower()}_dsp")
+    more = ("asc_quarter.S",) if op.kind == "AVERAGE_POOL_2D" else ()
+    return dataclasses.replace(low, sources=(*low.sources, *more))
 
 
 def _over_pixels(graph: Graph, op: Op) -> Lowered | None:
