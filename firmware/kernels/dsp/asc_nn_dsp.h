@@ -54,6 +54,20 @@ typedef struct {
 
 void asc_pointwise_dsp(const asc_pointwise *p, const int8_t *x, int8_t *y, void *scratch);
 
+/* Four sums over `words` words of four values at x, and over those of `last`; weights [words + 1][4]. */
+void asc_gemv4(const int8_t *x, const uint32_t *weights, int32_t sums[4], uint32_t words, uint32_t last);
+
+/* FULLY_CONNECTED over fewer rows; any scale and clamp. */
+typedef struct {
+    int32_t rows, in_n, out_n;
+    int32_t out_zero;
+    int32_t act_min, act_max;
+    const uint32_t *weights; /* [ceil(out_n / 4)][ceil(in_n / 4)][4], four bytes of a channel a word */
+    const asc_channel *channels;
+} asc_gemv;
+
+void asc_gemv_dsp(const asc_gemv *p, const int8_t *x, int8_t *y);
+
 /* CONV_2D, one group, no dilation: rows are padded in scratch, columns gathered there. */
 typedef struct {
     int32_t batches;

@@ -18,6 +18,7 @@ from mcu_asc.compiler.dsp.matrix import (
     wide_words,
     worth_flash,
 )
+from mcu_asc.compiler.ops import OPS
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.nouns import Graph, Op
 
@@ -142,8 +143,27 @@ def _conv(graph: Graph, op: Op) -> Lowered | None:
     return _window(graph, op)
 
 
+def pack_gemv4(weights: NDArray[np.int8]) -> NDArray[np.uint32]:
+    """[channels, K] -> words of four values, [channels / 4, K / 4, 4 channels], filled up with zeros."""
+    n, k = weights.shape
+    padded = np.pad(weights, ((0, -n % 4), (0, -k % 4)))
+    blocks = padded.reshape(-(-n // 4), 4, -(-k // 4), 4).transpose(0, 2, 1, 3)
+    return np.frombuffer(np.ascontiguousarray(blocks).tobytes(), "<u4")
+
+
 def _dense(graph: Graph, op: Op) -> Lowered | None:
-    return _pointwise(graph, op, op.attrs.rows)
+    if op.attrs.rows >= 4 and (low := _pointwise(graph, op, op.attrs.rows)):
+        return low
+    code = OPS[op.kind].code(graph, op)  # the portable kernel's channels serve as well
+    (params,) = code.params
+    m, name = matrix(graph, op), f"op{op.index}_weights"
+    packed = Array("uint32_t", name, pack_gemv4(m.weights))
+    code = Code(
+        arrays=(*code.arrays, packed),
+        params=(Params("asc_gemv", params.name, {**params.fields, "weights": name}),),
+        calls=(Call("asc_gemv_dsp", params.name, (op.inputs[0],), op.outputs[0]),),
+    )
+    return Lowered(code, ("asc_gemv_dsp.c", "asc_gemv4.S"), 0)
 
 
 RULES = {"CONV_2D": _conv, "FULLY_CONNECTED": _dense}
