@@ -37,7 +37,7 @@ _MODEL_INPUTS = 20
 
 def _random_case(rng: np.random.Generator, name: str) -> None:
     """One convolution or dense layer of any shape that some dsp kernel takes, into vectors.CASES."""
-    kind = rng.choice(["1x1", "any", "strided", "wide", "depthwise", "dense", "first"])
+    kind = rng.choice(["1x1", "any", "strided", "wide", "depthwise", "taps", "dense", "first"])
     padding, zero_in, zero_out = (
         int(rng.choice(v)) for v in ([0, 1], [-128, 127, -5, 0, 60], [-128, -128, 127, 3, -40])
     )
@@ -68,6 +68,9 @@ def _random_case(rng: np.random.Generator, name: str) -> None:
     elif kind == "depthwise":
         in_c = out_c = int(rng.integers(1, 20))
         kernel, stride = (3, 3), (1, 1) if rng.integers(2) else (2, 2)
+    elif kind == "taps":
+        in_c = out_c = int(rng.integers(4, 20))
+        kernel, stride = tuple(rng.integers(1, 8, 2).tolist()), tuple(rng.integers(1, 4, 2).tolist())
     if padding == vectors.VALID:
         h, w = max(h, kernel[0]), max(w, kernel[1])
     gain = float(2.0 ** rng.uniform(-16, -1)) if rng.random() < 0.3 else None
@@ -81,7 +84,7 @@ def _random_case(rng: np.random.Generator, name: str) -> None:
         zero_in=zero_in,
         zero_out=zero_out,
         gain=gain,
-        depthwise=kind == "depthwise",
+        depthwise=kind in ("depthwise", "taps"),
     )
 
 
@@ -163,7 +166,14 @@ def test_no_layer_of_the_models_falls_back(models_dir: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["conv_gain_above_one", "conv_relu6", "conv_dilated", "conv_grouped", "dw_dilated", "dw_multiplier"],
+    [
+        "conv_gain_above_one",
+        "conv_relu6",
+        "conv_dilated",
+        "conv_grouped",
+        "dw_gain_above_one",
+        "dw_multiplier",
+    ],
 )
 def test_what_has_no_kernel_keeps_the_portable_one(name: str) -> None:
     assert _functions(vectors.CASES[name]) <= {"asc_conv2d_s8", "asc_depthwise_s8"}

@@ -177,6 +177,31 @@ typedef struct {
 #define ASC_DW3_SCRATCH(n, pitch) (8 * (n) + 4 * (pitch))
 
 void asc_dw3_dsp(const asc_dw3 *p, const int8_t *x, int8_t *y, void *scratch);
+/* A row of n outputs of four channels, by taps in pairs. */
+typedef struct {
+    uint32_t n;
+    uint32_t x_step, y_step; /* bytes from one output's pixel to the next */
+    const int32_t *offsets;  /* [2 * pairs] bytes from a pixel to its taps */
+    const uint32_t *weights; /* stream: 4 biases; [pairs][4 channels] doubled halfwords; 4 times multiplier,
+                                offset, right shift */
+    uint32_t pairs;
+} asc_dw_taps_row;
+
+void asc_dw_taps(const int8_t *x, int8_t *y, const asc_dw_taps_row *row);
+
+/* DEPTHWISE_CONV_2D, multiplier 1, 4 channels and more. */
+typedef struct {
+    int32_t batches;
+    asc_window window;
+    int32_t out_h;
+    int32_t stride_h;
+    int32_t pad_top;
+    int32_t group_words; /* of the stream, for four channels */
+    asc_dw_taps_row row;
+} asc_depthwise_taps;
+
+void asc_depthwise_dsp(const asc_depthwise_taps *p, const int8_t *x, int8_t *y, void *scratch);
+
 /* ---- the rest: four channels and more -------------------------------------------------------------- */
 
 /* keep[2] and reduce[1] are 1. */

@@ -1,11 +1,11 @@
-"""DEPTHWISE_CONV_2D on pairs of rows: asc_dw3."""
+"""DEPTHWISE_CONV_2D: 3x3 on pairs of rows (asc_dw3), all others on pairs of taps (asc_dw_taps)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.dsp.fast import fast, fixed, sums
+from mcu_asc.compiler.dsp.fast import Fast, fast, fixed, sums
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
 from mcu_asc.nouns import Graph, Op
@@ -37,25 +37,68 @@ def _strips(along: int, across: int) -> float:
 def lower(graph: Graph, op: Op) -> Lowered | None:
     x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     a, channels = op.attrs, x.shape[3]
-    stride = a.stride[0]
-    if (
-        x.shape[0] != 1
-        or a.size != (3, 3)
-        or a.stride not in ((1, 1), (2, 2))
-        or a.dilation != (1, 1)
-        or a.multiplier != 1
-        or channels < _GROUP
-    ):
+    if a.multiplier != 1 or channels < _GROUP:
         return None
     assert w.data is not None
-    taps = np.asarray(w.data, np.int8).reshape(3, 3, channels)
-    flat = taps.reshape(9, channels).T
-    in_zero, out_zero = per_tensor(x)[1], per_tensor(y)[1]
-    bias = folded_bias(bias_of(graph, op, channels), flat, in_zero)
-    f = fast(channel_multipliers(x, w, y, channels), out_zero, a.act, bias, sums(flat, bias))
+    taps = np.asarray(w.data, np.int8).reshape(*a.size, channels)
+    flat = taps.reshape(-1, channels).T
+    bias = folded_bias(bias_of(graph, op, channels), flat, per_tensor(x)[1])
+    f = fast(channel_multipliers(x, w, y, channels), per_tensor(y)[1], a.act, bias, sums(flat, bias))
     if f is None:
         return None
+    three = a.size == (3, 3) and a.stride in ((1, 1), (2, 2)) and a.dilation == (1, 1) and x.shape[0] == 1
+    return _three(graph, op, taps, f) if three else _taps(graph, op, flat, f)
 
+
+def _groups(channels: int) -> list[int]:
+    """First channels of the groups of four; the last one overlaps the one before where it must."""
+    return [min(c, channels - _GROUP) for c in range(0, channels, _GROUP)]
+
+
+def _taps(graph: Graph, op: Op, flat: NDArray[np.int8], f: Fast) -> Lowered:
+    x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
+    channels, (kernel_h, kernel_w), (dilation_h, dilation_w) = x.shape[3], a.size, a.dilation
+    width = (y.shape[2] - 1) * a.stride[1] + (kernel_w - 1) * dilation_w + 1
+    rows, pitch = (kernel_h - 1) * dilation_h + 1, width * channels
+    offsets = [
+        i * dilation_h * pitch + j * dilation_w * channels for i in range(kernel_h) for j in range(kernel_w)
+    ]
+    offsets += [0] * (len(offsets) % 2)  # a tap of no weight
+    w = np.pad(2 * flat.astype(np.int64), ((0, 0), (0, len(offsets) - flat.shape[1])))
+    words = _words(w[:, ::2], w[:, 1::2])  # [channels, pairs]
+    stream = [
+        np.concatenate(
+            [2 * f.bias[g : g + 4], words[g : g + 4].T.reshape(-1), f.scales[g : g + 4].reshape(-1)]
+        )
+        for g in _groups(channels)
+    ]
+    name, scratch = f"op{op.index}", rows * pitch
+    fields: dict[str, int | str | tuple[int, ...]] = {
+        "batches": x.shape[0],
+        "window": (x.shape[1], x.shape[2], channels, a.pad[1], width, rows, pitch, per_tensor(x)[1]),
+        "out_h": y.shape[1],
+        "stride_h": a.stride[0],
+        "pad_top": a.pad[0],
+        "group_words": len(stream[0]),
+        "row": f"{{{y.shape[2]}, {a.stride[1] * channels}, {channels}, {name}_offsets, {name}_weights, "
+        f"{len(offsets) // 2}}}",
+    }
+    code = Code(
+        arrays=(
+            Array("int32_t", f"{name}_offsets", np.array(offsets, np.int32)),
+            Array("uint32_t", f"{name}_weights", np.concatenate(stream) & 0xFFFFFFFF),
+        ),
+        params=(Params("asc_depthwise_taps", name, fields),),
+        calls=(Call("asc_depthwise_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
+        checks=(f"{rows} * {pitch} <= {scratch}",),
+    )
+    return Lowered(code, ("asc_depthwise_dsp.c", "asc_dw_taps.S"), scratch)
+
+
+def _three(graph: Graph, op: Op, taps: NDArray[np.int8], f: Fast) -> Lowered:
+    x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
+    channels, stride = x.shape[3], a.stride[0]
+    in_zero, out_zero = per_tensor(x)[1], per_tensor(y)[1]
     (_, in_h, in_w, _), (_, out_h, out_w, _) = x.shape, y.shape
     tall = _strips(out_h, out_w) < _strips(out_w, out_h)
     sides = [
@@ -70,7 +113,7 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
     pitch = 4 * per_position * positions
     scratch = 8 * n + _GROUP * pitch
     name = f"op{op.index}"
-    g = fixed(f, out_zero, 2 * np.abs(flat.astype(np.int64)).max(axis=1))
+    g = fixed(f, out_zero, 2 * np.abs(taps.astype(np.int64)).max(axis=(0, 1)))
     doubled = 2 * taps.astype(np.int64) * (g.factor if g else 1)
     words = pack_dw3(doubled.transpose(1, 0, 2) if tall else doubled, stride)
     scales = (
