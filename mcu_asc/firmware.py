@@ -30,7 +30,7 @@ _APP_RAM_BYTES = 3_200  # asc_app, the port's buffers, alignment
 _CODE_BYTES = 22_000
 _C_BYTES = {  # of generated arrays
     **{"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "uint32_t": 4},
-    **{"asc_channel": 12, "asc_pair": 32, "asc_dw3_channel": 40},
+    **{"asc_channel": 12, "asc_dw3_channel": 40},
     **{"asc_piece": 32, "asc_band": 12},
 }
 _C_ARRAY = re.compile(rb"^static const (\w+) \w+\[(\d+)\]", re.MULTILINE)
