@@ -34,6 +34,7 @@ _C_BYTES = {  # of generated arrays
     **{"asc_piece": 32, "asc_band": 12},
 }
 _C_ARRAY = re.compile(rb"^static const (\w+) \w+\[(\d+)\]", re.MULTILINE)
+_C_FIELD = re.compile(rb"^    \.\w+ = ", re.MULTILINE)  # of generated parameters: a word each, at least
 
 
 def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
@@ -147,7 +148,8 @@ def rough_flash_bytes(model: Model, board: Board) -> int:
     """Flash of the firmware before it is compiled: weights and tables exactly, code roughly."""
     flavour = compiler.flavour_of(board.cpu)
     generated = compiler.emit(model, compiler.plan(model.graph, flavour), flavour)
-    return _array_bytes(generated) + _table_bytes(_front_end(model)) + _CODE_BYTES
+    fields = 4 * sum(len(_C_FIELD.findall(text)) for text in generated.values())
+    return _array_bytes(generated) + fields + _table_bytes(_front_end(model)) + _CODE_BYTES
 
 
 def load_manifest(directory: Path) -> dict[str, Any]:

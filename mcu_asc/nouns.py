@@ -221,10 +221,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Move:
-    """A tensor makes room before a band that writes over it."""
+    """A tensor makes room before an op, or a band, that reads it last and writes over it."""
 
-    band: int  # the band's first op
-    tensor: int
+    op: int  # the first of the band
+    tensor: int  # as the op names it
     target: int  # offset; the source is where `MemoryPlan.offsets` has the tensor
     bytes: int
 

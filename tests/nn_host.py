@@ -63,7 +63,7 @@ def write_sources(
         model = compiler.read(content)
         plan = compiler.plan(model.graph, schedule=(schedules or {}).get(name, Schedule()))
         text = compiler.emit(model, plan)["model.c"]
-        if plan.schedule.bands:
+        if b"asc_bands" in text:
             bands = folder / "asc_bands.c"
             bands.write_bytes((paths.firmware_dir() / "asc" / bands.name).read_bytes())
             found = [*(f for f in found if f != bands), bands]

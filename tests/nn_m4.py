@@ -31,34 +31,33 @@ _STACK_BYTES = 8 * _PAGE
 def apart(model: Model, at_end: bool) -> MemoryPlan:
     """A plan in which buffers lie pages apart, at the ends of their pages or at the starts."""
     plan = compiler.plan(model.graph, "dsp", schedule=Schedule())
-    where: dict[int, int] = {}
+    where: dict[tuple[int, int], int] = {}
     top = _PAGE
-    sizes = dict.fromkeys(plan.offsets.values(), 0)
-    for tensor, offset in plan.offsets.items():
-        sizes[offset] = max(sizes[offset], model.graph.tensors[tensor].bytes)
-    offsets = dict(plan.offsets)
-    # Buffers that share an offset may be one (aliases) or live at different times: either way they may share.
-    for offset, size in sizes.items():
-        pages = -(-size // _PAGE) * _PAGE
-        where[offset] = top + (pages - size if at_end else 0)
+    # Tensors that share offset and size may be one (aliases, in place) or live at different times: either way
+    # they may share.
+    keys = {t: (offset, model.graph.tensors[t].bytes) for t, offset in plan.offsets.items()}
+    for key in dict.fromkeys(keys.values()):
+        pages = -(-key[1] // _PAGE) * _PAGE
+        where[key] = top + (pages - key[1] if at_end else 0)
         top += pages + _PAGE
     scratch = {}
     for op, (_, size) in plan.scratch.items():
         pages = -(-size // _PAGE) * _PAGE
         scratch[op] = (top + ((pages - size) // 16 * 16 if at_end else 0), size)
         top += pages + _PAGE
-    offsets = {
-        t: where[o] + (sizes[o] - model.graph.tensors[t].bytes if at_end else 0)
-        for t, o in plan.offsets.items()
-    }
-    return dataclasses.replace(plan, offsets=offsets, scratch=scratch, arena_bytes=top)
+    offsets = {t: where[key] for t, key in keys.items()}
+    return dataclasses.replace(plan, offsets=offsets, scratch=scratch, arena_bytes=top, moves=())
+
+
+def _planned(model: Model, schedule: Schedule | None) -> MemoryPlan:
+    return compiler.plan(model.graph, "dsp", schedule=schedule)
 
 
 class Cortex:
     """Models by name in one program: `run(name, int8 input bytes) -> int8 output bytes`."""
 
-    def __init__(self, elf: Path, plans: Mapping[str, tuple[Model, MemoryPlan]]) -> None:
-        self._plans = plans
+    def __init__(self, elf: Path, plans: Mapping[str, tuple[Model, MemoryPlan]], whole: bool) -> None:
+        self._plans, self._whole = plans, whole
         with elf.open("rb") as file:
             parsed = ELFFile(file)
             self._segments = [
@@ -86,6 +85,8 @@ class Cortex:
     def _areas(self, name: str) -> dict[int, int]:
         """offset -> bytes of all that the network may touch."""
         model, plan = self._plans[name]
+        if self._whole:
+            return {0: plan.arena_bytes}
         found: dict[int, int] = {}
         for t, offset in plan.offsets.items():
             found[offset] = max(found.get(offset, 0), model.graph.tensors[t].bytes)
@@ -142,20 +143,29 @@ def _gcc(*arguments: str | Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
 
 
-def build(models: Mapping[str, bytes], folder: Path, at_end: bool = True) -> Cortex:
-    """Compile the models with their dsp kernels into one ELF."""
+def build(
+    models: Mapping[str, bytes],
+    folder: Path,
+    at_end: bool = True,
+    schedules: Mapping[str, Schedule | None] | None = None,
+) -> Cortex:
+    """Compile the models with their dsp kernels into one ELF.
+
+    schedules  how each runs, None for what the planner chooses, laid out by the planner instead of apart
+    """
     sources: set[str] = set()
     plans = {}
     jobs: list[tuple[str | Path, ...]] = []
     for name, content in models.items():
         model = compiler.read(content)
-        plans[name] = (model, apart(model, at_end))
+        plans[name] = (model, _planned(model, schedules[name]) if schedules else apart(model, at_end))
         text = compiler.emit(model, plans[name][1], "dsp")["model_dsp.c"]
         sources.update(compiler.kernel_sources(model.graph, "dsp"))
         path = folder / f"{name}.c"
         path.write_bytes(text)
         jobs.append((f"-Dasc_net=asc_net_{name}", "-O1", "-c", path, "-o", path.with_suffix(".o")))
     kernels = paths.firmware_dir() / "kernels"
+    jobs.append(("-O3", "-c", paths.firmware_dir() / "asc/asc_bands.c", "-o", folder / "asc_bands.o"))
     for source in sorted(sources):
         (path,) = kernels.glob(f"*/{source}")
         jobs.append(("-O3", "-c", path, "-o", folder / f"kernel_{path.name}.o"))
@@ -164,4 +174,4 @@ def build(models: Mapping[str, bytes], folder: Path, at_end: bool = True) -> Cor
     objects = [job[-1] for job in jobs]
     elf = folder / "models.elf"
     _gcc("-nostartfiles", "-Wl,-e,0", f"-Wl,-Ttext={_CODE:#x}", "-Wl,-z,separate-code", "-o", elf, *objects)
-    return Cortex(elf, plans)
+    return Cortex(elf, plans, bool(schedules))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import planrun
 import pytest
 import vectors
 from hypothesis import given, settings
@@ -17,7 +18,6 @@ from tflite_make import File, rim
 
 from mcu_asc import compiler
 from mcu_asc.compiler.emit import comment
-from mcu_asc.compiler.ops import OPS
 from mcu_asc.compiler.ops.binary import loops
 from mcu_asc.compiler.ops.reduce import groups
 from mcu_asc.compiler.ops.take import along, merged, slice_range, strides
@@ -548,49 +548,8 @@ def test_buffers_in_use_together_never_overlap(buffers: list[Buffer]) -> None:
 
 
 def _check_plan(graph: Graph) -> None:
-    """Replay the model byte by byte: what an op reads must still be what was written for it."""
-    plan = compiler.plan(graph, schedule=Schedule())
-    owner: list[int | None] = [None] * plan.arena_bytes
-    content: dict[int, int] = {}  # tensor -> the tensor whose bytes it shares
-
-    def write(tensor: int) -> None:
-        start = plan.offsets[tensor]
-        assert start % ALIGN == 0 and start + graph.tensors[tensor].bytes <= plan.arena_bytes
-        owner[start : start + graph.tensors[tensor].bytes] = [tensor] * graph.tensors[tensor].bytes
-
-    def check(tensor: int, label: str) -> None:
-        start, n = plan.offsets[tensor], graph.tensors[tensor].bytes
-        assert set(owner[start : start + n]) == {content[tensor]}, label
-
-    for t in graph.inputs:
-        content[t] = t
-        write(t)
-    for op in graph.ops:
-        reads = [t for t in op.inputs if t >= 0 and graph.tensors[t].data is None]
-        for t in reads:
-            check(t, f"op {op.index} reads {t}")
-        if op.index in plan.scratch:
-            start, n = plan.scratch[op.index]
-            owner[start : start + n] = [-1 - op.index] * n
-            for t in reads:
-                check(t, f"scratch of op {op.index}")
-        if OPS[op.kind].alias:
-            content[op.outputs[0]] = content[op.inputs[0]]
-            continue
-        allowed = {op.inputs[p] for p in OPS[op.kind].in_place(graph, op)}
-        for out in op.outputs:
-            start = plan.offsets[out]
-            under = set(owner[start : start + graph.tensors[out].bytes])
-            for t in reads:
-                if content[t] in under:  # in place: exactly the same bytes, and the op can do it
-                    assert t in allowed and plan.offsets[t] == start
-            if op.index in plan.scratch:
-                assert -1 - op.index not in under
-            assert not under & set(op.outputs)
-            content[out] = out
-            write(out)
-    for t in graph.outputs:
-        check(t, "output")
+    planrun.run(graph, compiler.plan(graph))
+    planrun.run(graph, compiler.plan(graph, schedule=Schedule()))
 
 
 @pytest.mark.parametrize("name", vectors.CASES)

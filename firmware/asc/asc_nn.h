@@ -2,9 +2,12 @@
  *
  * Every function takes its constant parameters (flash) first and works on the caller's memory.  Images are
  * [batch][row][column][channel], tensors dense, offsets of tensors in the arena multiples of 16.  Inputs and
- * output do not overlap unless the function says that it works in place.  The parameters were checked on the
- * host (mcu_asc/compiler), the functions do not check them again: all sizes are at least 1, zero points and
- * clamps are within -128 .. 127, sums stay within 32 bits.
+ * output do not overlap unless the function says that it works in place, or so: convolutions, depthwise ones
+ * and pools write output pixels in order, at most eight after the one whose window they read, and never go
+ * back to rows above that window, so their output may lie over the input, far enough below it that nothing is
+ * overwritten before it is read (mcu_asc/compiler/overlap.py).  The parameters were checked on the host
+ * (mcu_asc/compiler), the functions do not check them again: all sizes are at least 1, zero points and clamps
+ * are within -128 .. 127, sums stay within 32 bits.
  *
  * firmware/kernels/ref holds the portable implementation, one file a function. */
 #ifndef ASC_NN_H

@@ -15,7 +15,7 @@ from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered
 from mcu_asc.nouns import Band, Graph, MemoryPlan
 
 HEADER = "asc_bands.h"
-_MOVE = "asc_bands_move"
+MOVE = "asc_bands_move"
 _INPUTS = 2  # places of asc_piece for inputs; the third is the output's
 _LONGEST = 4  # pieces of the last op in a sequence that repeats
 
@@ -59,7 +59,7 @@ class BandCode:
 def band_code(graph: Graph, plan: MemoryPlan, band: Band, flavour: str) -> BandCode:
     """Everything that `band` adds to the generated file."""
     code, functions = _functions(lowered(graph, band, flavour))
-    moves = [m for m in plan.moves if m.band == band.first]
+    moves = [m for m in plan.moves if m.op == band.first]
     places = _Places(graph, {**plan.offsets, **{m.tensor: m.target for m in moves}}, plan.windows)
     groups: list[_Group] = [()]
     for step in trace(graph, band).steps:
@@ -67,7 +67,7 @@ def band_code(graph: Graph, plan: MemoryPlan, band: Band, flavour: str) -> BandC
         if step.piece.op == band.last:
             groups.append(())
     first = tuple(
-        _Row(_MOVE, (plan.offsets[m.tensor], m.bytes, m.target), (False,) * 3, band.first) for m in moves
+        _Row(MOVE, (plan.offsets[m.tensor], m.bytes, m.target), (False,) * 3, band.first) for m in moves
     )
     tables = ([(_still(first), 1)] if first else []) + _fold(groups)
     return BandCode(
@@ -148,7 +148,7 @@ class _Places:
         if step.move:
             first, count = step.move
             at = (self._byte(y, first), count * facts(self.graph).row_bytes[y], self._byte(y, 0))
-            yield _Row(_MOVE, at, (False,) * 3, op.index)
+            yield _Row(MOVE, at, (False,) * 3, op.index)
         for f in functions[shape_of(step.piece)]:
             moving = [t for t in f.call.inputs if t in rows]
             assert len(moving) <= _INPUTS and f.call.output == y

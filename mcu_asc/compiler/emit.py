@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc import __version__, paths
-from mcu_asc.compiler.bandcode import HEADER as BANDS_HEADER
-from mcu_asc.compiler.bandcode import band_code
+from mcu_asc.compiler import bandcode
 from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops.base import Array, Call, Code, Params
 from mcu_asc.nouns import Graph, MemoryPlan, Model
@@ -33,7 +32,7 @@ def emit(model: Model, plan: MemoryPlan, flavour: str = "ref") -> dict[str, byte
     `plan` is that of the same flavour; the file is called model_FLAVOUR.c where that is not "ref".
     """
     graph = model.graph
-    bands = {b.first: band_code(graph, plan, b, flavour) for b in plan.schedule.bands}
+    bands = {b.first: bandcode.band_code(graph, plan, b, flavour) for b in plan.schedule.bands}
     banded = {i for b in plan.schedule.bands for i in range(b.first, b.last + 1)}
     whole = {
         op.index: low.code
@@ -45,7 +44,7 @@ def emit(model: Model, plan: MemoryPlan, flavour: str = "ref") -> dict[str, byte
     (source,), (result,) = graph.inputs, graph.outputs
     text = _template().render(
         version=__version__,
-        headers=(*headers, BANDS_HEADER) if bands else headers,
+        headers=(*headers, bandcode.HEADER) if bands or plan.moves else headers,
         name=comment(graph.name),
         digest=hashlib.sha256(model.content).hexdigest(),
         arrays=[_array(a) for a in _constants(graph, codes) + [a for c in codes.values() for a in c.arrays]],
@@ -66,6 +65,11 @@ def emit(model: Model, plan: MemoryPlan, flavour: str = "ref") -> dict[str, byte
                 if op.index in whole
                 else [],
                 "band": bands.get(op.index),
+                "moves": [
+                    f"{plan.offsets[m.tensor]}, {m.bytes}, {m.target}"
+                    for m in plan.moves
+                    if m.op == op.index and op.index in whole
+                ],
                 "whole": op.index in whole,
             }
             for op in graph.ops
@@ -157,13 +161,14 @@ def _field(value: int | str | tuple[int, ...]) -> str:
 def _call(graph: Graph, plan: MemoryPlan, op: int, call: Call, by_place: bool = False) -> dict[str, str]:
     """The call on tensors where the plan has them, or `by_place` on rows at the places of an asc_piece."""
     moving = [t for t in call.inputs if graph.tensors[t].data is None]
+    offsets = {**plan.offsets, **{m.tensor: m.target for m in plan.moves if m.op == op}}
 
     def source(position: int, tensor: int) -> str:
         if graph.tensors[tensor].data is not None:
             return f"w{tensor}"
         if by_place:
             return f"IN(at[{_PLACES[len([t for t in call.inputs[:position] if t in moving])]}])"
-        return f"IN({plan.offsets[tensor]})"
+        return f"IN({offsets[tensor]})"
 
     arguments = [f"&{call.params}", *(source(i, t) for i, t in enumerate(call.inputs))]
     target = "at[ASC_BANDS_OUT]" if by_place else str(plan.offsets[call.output] + call.output_skip)

@@ -4,25 +4,27 @@ Time runs in segments: an op run whole, or a band (bands.py).  Buffers are tenso
 reshape's input and output, and an element-wise op's output with an input that nobody reads afterwards; line
 buffers and scratch live during their segment.  Each buffer lives from the segment that writes it to the last
 that reads it.  A band's output may lie over its input, some bytes below, because its rows come out after the
-input's rows have gone in; an input that lies too low for that is moved up first, where it pays.  Placement
-is greedy best fit, tried in several orders; the smallest wins.
+input's rows have gone in, and so may that of an op whose kernel works in order (overlap.py); an input that
+lies too low for that is moved up first, where it pays.  Placement is greedy best fit, tried in several
+orders; the smallest wins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 
-from mcu_asc.compiler import bands
+from mcu_asc.compiler import bands, overlap
 from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops import OPS
 from mcu_asc.compiler.ops.base import Lowered
 from mcu_asc.compiler.schedule import lives, saved
 from mcu_asc.compiler.schedule import schedule as choose
-from mcu_asc.nouns import Graph, MemoryPlan, Move, Op, Schedule
+from mcu_asc.nouns import Band, Graph, MemoryPlan, Move, Op, Schedule
 
 ALIGN = 16
+_REPAIRS = 12  # of each order
 
 
 @dataclass(frozen=True)
@@ -60,27 +62,97 @@ def plan(
     return _plan(graph, flavour, schedule)
 
 
-@dataclass
 class _Layout:
-    """Buffers in the making."""
+    """Buffers in the making: what shares bytes, who lives when, who may lie over whom."""
 
-    buffers: list[Buffer] = field(default_factory=list)
-    owner: dict[int, int] = field(default_factory=dict)  # tensor -> buffer
-    scratch: dict[int, tuple[int, int]] = field(default_factory=dict)  # op -> (buffer, bytes)
-    overlaps: dict[tuple[int, int], int] = field(default_factory=dict)
-    over: dict[int, int] = field(default_factory=dict)  # band's first op -> input that it writes over
-    windows: dict[int, int] = field(default_factory=dict)
+    def __init__(self, graph: Graph, segments: Sequence[int]) -> None:
+        self.graph, self.segments = graph, segments
+        self.buffers: list[Buffer] = []
+        self.owner: dict[int, int] = {}  # tensor -> buffer
+        self.scratch: dict[int, tuple[int, int]] = {}  # op -> (buffer, bytes)
+        self.overlaps: dict[tuple[int, int], int] = {}
+        self.movable: dict[int, tuple[int, int]] = {}  # buffer -> (op, tensor) that end it
+        self.windows: dict[int, int] = {}  # tensor -> rows
+        self._life_of, self._lives = lives(graph)
+        self._buffer_of_life: dict[int, int] = {}
 
-    def add(self, size: int, first: int, last: int) -> int:
+    def whole(self, op: Op, low: Lowered) -> None:
+        """An op that runs at once."""
+        now, out, last = self.segments[op.index], op.outputs[0], self._dying(op)
+        for position in overlap.in_place(self.graph, op, low):
+            source = op.inputs[position]
+            if source in last and self.graph.tensors[source].bytes == self.graph.tensors[out].bytes:
+                self._join(out, last.pop(source))
+                break
+        for t in op.outputs:
+            self.own(t)
+        self.movable |= {b: (op.index, t) for t, b in last.items()}
+        below = overlap.ahead(self.graph, op, low)
+        if below is not None and op.inputs[0] in last:
+            self._over({op.inputs[0]: below}, out)
+        if low.scratch > 0:
+            self.scratch[op.index] = (self._add(low.scratch, now, now), low.scratch)
+
+    def band(self, band: Band, flavour: str) -> None:
+        """Ops that run in turns."""
+        trace, now = bands.trace(self.graph, band), self.segments[band.first]
+        last: dict[int, int] = {}
+        for op in self.graph.ops[band.first : band.last + 1]:
+            last |= {t: b for t, b in self._dying(op).items() if t in trace.ahead}
+            out = op.outputs[0]
+            if out in trace.windows:
+                size = trace.windows[out] * bands.facts(self.graph).row_bytes[out]
+                self.windows[out] = trace.windows[out]
+                self.owner[out] = self._add(size, now, now)
+            else:
+                self.own(out)
+        self.movable |= {b: (band.first, t) for t, b in last.items()}
+        self._over({t: trace.ahead[t] for t in last}, self.graph.ops[band.last].outputs[0])
+        pieces = bands.lowered(self.graph, band, flavour)
+        most = max(low.scratch for low in pieces.values())
+        if most > 0:  # one area for all: they run one after the other
+            area = self._add(most, now, now)
+            self.scratch |= {shape.op: (area, most) for shape in pieces}
+
+    def own(self, t: int) -> None:
+        """Give the tensor its buffer: a new one, unless it is a reshape of one that has it."""
+        number = self._life_of[t]
+        if number not in self._buffer_of_life:
+            life = self._lives[number]
+            first = self.segments[life.first] if life.first >= 0 else 0
+            self._buffer_of_life[number] = self._add(life.bytes, first, self.segments[life.last])
+        self.owner[t] = self._buffer_of_life[number]
+
+    def _add(self, size: int, first: int, last: int) -> int:
         self.buffers.append(Buffer(size, first, last))
         return len(self.buffers) - 1
+
+    def _join(self, t: int, b: int) -> None:
+        """Let the tensor live on in a buffer that ends."""
+        old, number = self.buffers[b], self._life_of[t]
+        self._buffer_of_life[number] = b
+        self.buffers[b] = Buffer(old.size, old.first, self.segments[self._lives[number].last])
+
+    def _dying(self, op: Op) -> dict[int, int]:
+        """Activations whose whole buffer, aliases included, has no later reader -> that buffer."""
+        owners = {t: self.owner[t] for t in bands.facts(self.graph).feeds[op.index]}
+        return {t: b for t, b in owners.items() if self.buffers[b].last == self.segments[op.index]}
+
+    def _over(self, below: Mapping[int, int], out: int) -> None:
+        """Let the output lie over the one of these inputs, so many bytes below it, that saves most by it."""
+        y = self.owner[out]
+        sizes = {t: self.buffers[self.owner[t]].size for t in below}
+        gains = {t: saved(sizes[t], self.buffers[y].size, n) for t, n in below.items()}
+        if gains and max(gains.values()) > 0:
+            x = max(gains, key=lambda t: gains[t])
+            self.overlaps[y, self.owner[x]] = below[x]
 
 
 def _plan(graph: Graph, flavour: str, schedule: Schedule) -> MemoryPlan:
     segments = _segments(graph, schedule)
     layout = _layout(graph, flavour, schedule, segments)
     live = live_bytes(layout.buffers, 1 + max(segments, default=-1), layout.overlaps)
-    buffers, overlaps, moved = _unstick(layout.buffers, layout.overlaps, max(live, default=0))
+    buffers, overlaps, moved = _unstick(layout, max(live, default=0))
     offsets = place(buffers, overlaps)
     by_op = tuple(live[s] for s in segments)
     return MemoryPlan(
@@ -92,43 +164,40 @@ def _plan(graph: Graph, flavour: str, schedule: Schedule) -> MemoryPlan:
         schedule=schedule,
         windows=layout.windows,
         moves=tuple(
-            Move(band, t, offsets[copy], graph.tensors[t].bytes)
-            for band, t in sorted(layout.over.items())
-            if (copy := moved.get(layout.owner[t])) is not None and offsets[copy] != offsets[layout.owner[t]]
+            Move(op, t, offsets[copy], graph.tensors[t].bytes)
+            for b, (op, t) in sorted(layout.movable.items())
+            if (copy := moved.get(b)) is not None and offsets[copy] != offsets[b]
         ),
     )
 
 
-def _unstick(
-    buffers: Sequence[Buffer], overlaps: Overlaps, bound: int
-) -> tuple[list[Buffer], dict[tuple[int, int], int], dict[int, int]]:
-    """Let as few inputs of bands as possible move, so that the arena comes near `bound`.
+def _unstick(layout: _Layout, bound: int) -> tuple[list[Buffer], dict[tuple[int, int], int], dict[int, int]]:
+    """Let as few buffers as possible move before they are read last, so that the arena comes near `bound`.
 
     Returns the buffers, one more for each that moves, what may then overlap, and {buffer: what it moves to}.
     """
+    buffers = layout.buffers
 
     def split(over: Collection[int]) -> tuple[list[Buffer], dict[tuple[int, int], int], dict[int, int]]:
-        found, pairs, moved = list(buffers), dict[tuple[int, int], int](), dict[int, int]()
-        for (y, x), below in overlaps.items():
-            if x in over:
-                now = buffers[x].last
-                found[x] = Buffer(buffers[x].size, buffers[x].first, now - 1)
-                moved[x] = len(found)
-                found.append(Buffer(buffers[x].size, now, now))
-            pairs[y, moved.get(x, x)] = below
-        return found, pairs, moved
+        found, moved = list(buffers), dict[int, int]()
+        for x in sorted(over):
+            b = buffers[x]
+            found[x] = Buffer(b.size, b.first, b.last - 1)
+            moved[x] = len(found)
+            found.append(Buffer(b.size, b.last, b.last))
+        return found, {(y, moved.get(x, x)): n for (y, x), n in layout.overlaps.items()}, moved
 
     def arena(over: Collection[int]) -> int:
         found, pairs, _ = split(over)
         return arena_bytes(found, place(found, pairs))
 
-    movable = {x for _, x in overlaps if buffers[x].first < buffers[x].last}
+    movable = {b for b in layout.movable if buffers[b].first < buffers[b].last}
     best: set[int] = set()
     if arena(best) > 1.02 * bound and (least := arena(movable)) < arena(best):
-        best = set(movable)
+        best = movable
         for x in sorted(movable, key=lambda b: -buffers[b].size):
             if arena(best - {x}) <= least:
-                best.remove(x)
+                best = best - {x}
     return split(best)
 
 
@@ -139,84 +208,19 @@ def _segments(graph: Graph, schedule: Schedule) -> list[int]:
 
 
 def _layout(graph: Graph, flavour: str, schedule: Schedule, segments: Sequence[int]) -> _Layout:
-    life_of, found = lives(graph)
-    layout = _Layout()
-    banded = {i: band for band in schedule.bands for i in range(band.first, band.last + 1)}
-    scratch = [low.scratch for low in lower(graph, flavour)]
-    buffer_of_life: dict[int, int] = {}
-
-    def own(t: int) -> None:
-        """Give the tensor its buffer: a new one, unless a reshape of it has one."""
-        life = found[life_of[t]]
-        if life_of[t] not in buffer_of_life:
-            first = segments[life.first] if life.first >= 0 else 0
-            buffer_of_life[life_of[t]] = layout.add(life.bytes, first, segments[life.last])
-        layout.owner[t] = buffer_of_life[life_of[t]]
-
-    def join(op: Op) -> bool:
-        """Let the op write over an input that nobody reads afterwards, if it can."""
-        out = op.outputs[0]
-        for position in OPS[op.kind].in_place(graph, op):
-            source = op.inputs[position]
-            b = layout.owner.get(source)
-            # the whole buffer, aliases included, must have no later reader
-            if b is None or layout.buffers[b].last != segments[op.index] or not _fits(graph, source, out):
-                continue
-            old = layout.buffers[b]
-            layout.buffers[b] = Buffer(old.size, old.first, segments[found[life_of[out]].last])
-            buffer_of_life[life_of[out]] = b
-            return True
-        return False
-
+    layout = _Layout(graph, segments)
+    starts = {band.first: band for band in schedule.bands}
+    banded = {i for band in schedule.bands for i in range(band.first, band.last + 1)}
     for t in graph.inputs:
-        own(t)
-    for op in graph.ops:
-        out, now = op.outputs[0], segments[op.index]
-        if op.index not in banded:
-            if not OPS[op.kind].alias:
-                join(op)
-            for t in op.outputs:
-                own(t)
-            if scratch[op.index] > 0:
-                layout.scratch[op.index] = (layout.add(scratch[op.index], now, now), scratch[op.index])
-            continue
-        band = banded[op.index]
-        trace = bands.trace(graph, band)
-        if out in trace.windows:
-            layout.windows[out] = trace.windows[out]
-            layout.owner[out] = layout.add(trace.windows[out] * bands.facts(graph).row_bytes[out], now, now)
-        else:
-            own(out)
-        if op.index == band.last:
-            _share_scratch(layout, bands.lowered(graph, band, flavour), now)
-            _overlap(layout, trace, out, now)
+        layout.own(t)
+    for op, low in zip(graph.ops, lower(graph, flavour), strict=True):
+        if op.index in starts:
+            layout.band(starts[op.index], flavour)
+        elif OPS[op.kind].alias:
+            layout.own(op.outputs[0])
+        elif op.index not in banded:
+            layout.whole(op, low)
     return layout
-
-
-def _share_scratch(layout: _Layout, pieces: Mapping[bands.Shape, Lowered], now: int) -> None:
-    """One area for all pieces of a band: they run one after the other."""
-    most = max(low.scratch for low in pieces.values())
-    if most > 0:
-        area = layout.add(most, now, now)
-        layout.scratch |= {shape.op: (area, most) for shape in pieces}
-
-
-def _overlap(layout: _Layout, trace: bands.Trace, out: int, now: int) -> None:
-    """Let the band's output lie over the whole input that saves most by it."""
-    y = layout.owner[out]
-    gains = {
-        x: saved(layout.buffers[layout.owner[x]].size, layout.buffers[y].size, below)
-        for x, below in trace.ahead.items()
-        if layout.buffers[layout.owner[x]].last == now
-    }
-    if gains and max(gains.values()) > 0:
-        x = max(gains, key=lambda t: gains[t])
-        layout.overlaps[y, layout.owner[x]] = trace.ahead[x]
-        layout.over[trace.band.first] = x
-
-
-def _fits(graph: Graph, source: int, out: int) -> bool:
-    return graph.tensors[source].bytes == graph.tensors[out].bytes
 
 
 def _round_up(n: int) -> int:
@@ -256,8 +260,19 @@ def place(buffers: Sequence[Buffer], overlaps: Overlaps | None = None) -> list[i
         lambda i: (buffers[i].first, -weight[i]),
         lambda i: (-buffers[i].last, -weight[i]),
     )
-    tries = [_greedy(buffers, sorted(range(len(buffers)), key=order), pairs) for order in orders]
-    return min(tries, key=lambda offsets: arena_bytes(buffers, offsets))
+    found: list[tuple[int, list[int]]] = []
+    for key in orders:
+        order = sorted(range(len(buffers)), key=key)
+        for _ in range(_REPAIRS):
+            offsets = _greedy(buffers, order, pairs)
+            found.append((arena_bytes(buffers, offsets), offsets))
+            if found[-1][0] <= _round_up(max(live, default=0)):
+                return offsets
+            # What sticks out goes first, and what must lie below it, before that.
+            top = {i for i in order if offsets[i] + _round_up(buffers[i].size) == found[-1][0]}
+            top |= {y for y, x in pairs if x in top}
+            order = sorted(order, key=lambda i: i not in top)
+    return min(found, key=lambda pair: pair[0])[1]
 
 
 def _greedy(buffers: Sequence[Buffer], order: Sequence[int], overlaps: Overlaps) -> list[int]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from mcu_asc.compiler.bands import Piece, facts, survey
 from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops import OPS
+from mcu_asc.compiler.overlap import ahead, in_place
 from mcu_asc.nouns import Band, Graph, Op, Schedule
 
 MOST_EXTRA = 0.02  # of the cycles
@@ -149,11 +150,12 @@ def _whole(graph: Graph, flavour: str) -> list[_Choice]:
     for op, low in zip(graph.ops, lower(graph, flavour), strict=True):
         live = low.scratch + sum(v.bytes for v in found if v.first <= op.index <= v.last)
         out = graph.tensors[op.outputs[0]].bytes
-        for position in OPS[op.kind].in_place(graph, op):
-            source = owner.get(op.inputs[position])
-            if source is not None and found[source].last == op.index and found[source].bytes == out:
-                live -= out
-                break
+        last = {p: found[owner[t]] for p, t in enumerate(op.inputs) if t in owner}
+        last = {p: v for p, v in last.items() if v.last == op.index}
+        if any(p in last and last[p].bytes == out for p in in_place(graph, op, low)):
+            live -= out
+        elif 0 in last and (below := ahead(graph, op, low)) is not None:
+            live -= max(0, saved(last[0].bytes, out, below))
         choices.append(_Choice(op.index, op.index, live, 0.0, 0))
     return choices
 
@@ -188,7 +190,7 @@ def _banded(graph: Graph, flavour: str, most: int, most_extra: float) -> list[_C
 def _band_choice(
     graph: Graph, band: Band, owner: Mapping[int, int], found: Sequence[_Life], scratch: Sequence[int]
 ) -> _Choice | None:
-    pieces, windows, ahead = survey(graph, band)
+    pieces, windows, below = survey(graph, band)
     if any(p.bottom <= p.top for p in pieces):
         return None
     lines = sum(n * facts(graph).row_bytes[t] for t, n in windows.items())
@@ -198,7 +200,7 @@ def _band_choice(
     y = graph.ops[band.last].outputs[0]
     size = graph.tensors[y].bytes
     live += size if found[owner[y]].last <= band.last else 0
-    dying = [(found[owner[x]].bytes, n) for x, n in ahead.items() if found[owner[x]].last <= band.last]
+    dying = [(found[owner[x]].bytes, n) for x, n in below.items() if found[owner[x]].last <= band.last]
     live -= max((0, *(saved(x, size, n) for x, n in dying)))
     return _Choice(band.first, band.last, live, band_cycles(graph, pieces, windows), band.rows, lines)
 
