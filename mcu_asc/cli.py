@@ -116,6 +116,14 @@ def _model(path: str) -> Model:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 board_option = click.option("--board", default="nano33", show_default=True, help="Board name or TOML file.")
+format_option = click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["baremetal", "arduino"]),
+    default="baremetal",
+    show_default=True,
+    help="Our own start-up and drivers, or a sketch for Arduino's core.",
+)
 data_root_option = click.option(
     "--data-root",
     type=click.Path(path_type=Path),
@@ -184,14 +192,15 @@ def export(student: Path, out: Path | None, as_json: bool) -> None:
 @click.argument("tflite")
 @board_option
 @click.option("--budget", default=None, help="Budget name (dcase2021, dcase2022, dcase2024) or TOML file.")
+@format_option
 @json_option
-def check(tflite: str, board: str, budget: str | None, as_json: bool) -> None:
+def check(tflite: str, board: str, budget: str | None, layout: str, as_json: bool) -> None:
     """Count parameters, MACs and memory of TFLITE (a file or a shipped student) against board and budget."""
     from mcu_asc.results.check import check as run
 
     the_board = config.load_board(board)
     the_budget = config.load_budget(budget) if budget else None
-    result = run(_model(tflite), the_board, the_budget)
+    result = run(_model(tflite), the_board, the_budget, layout)
     if as_json:
         _print_json(dataclasses.asdict(result))
     else:
@@ -231,33 +240,74 @@ def _print_check(r: CheckResult, board: str, budget: str) -> None:
 @click.option(
     "--student", default="esc10", show_default=True, help="Shipped student, where no TFLITE is given."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="[default: build/NAME-BOARD]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="[default: build/NAME-BOARD, with -arduino for a sketch]"
+)
 @click.option("--flash", "then_flash", is_flag=True, help="Then flash it, as mcu-asc flash does.")
+@format_option
+@click.option("--compile", "compile_sketch", is_flag=True, help="Compile the sketch with arduino-cli.")
 @json_option
 def build(
-    tflite: str | None, board: str, student: str, out: Path | None, then_flash: bool, as_json: bool
+    tflite: str | None,
+    board: str,
+    student: str,
+    out: Path | None,
+    then_flash: bool,
+    layout: str,
+    compile_sketch: bool,
+    as_json: bool,
 ) -> None:
-    """Compile TFLITE to a firmware project and link it: firmware.elf, .hex, .bin."""
+    """Compile TFLITE to a firmware project and link it: firmware.elf, .hex, .bin, or a sketch for Arduino."""
     from mcu_asc import firmware
     from mcu_asc.device import build as building
     from mcu_asc.results.check import check as run_check
 
     the_board = config.load_board(board)
     model = _model(tflite or str(_student(student)))
-    fit = run_check(model, the_board, None)
+    fit = run_check(model, the_board, None, layout)
     if not fit.fits:
         raise OverBudget("does not fit: " + "; ".join(fit.reasons), "see mcu-asc check")
-    project = firmware.project(model, the_board)
-    target = out or Path("build") / f"{project.name}-{the_board.name}"
+    project = firmware.project(model, the_board, layout=layout)
+    suffix = "" if layout == "baremetal" else f"-{layout}"
+    target = out or Path("build") / f"{project.name}-{the_board.name}{suffix}"
     firmware.write(project, target)
-    image = building.compile_project(target, "board")
+    image = None
+    if layout == "baremetal" or compile_sketch or then_flash:
+        image = building.compile_project(target, "board")
     if as_json:
-        said = {"out": str(target), **_image(image), "arena_bytes": project.manifest["arena_bytes"]}
+        sizes = _image(image) if image else _estimate(fit)
+        said = {"out": str(target), **sizes, "arena_bytes": project.manifest["arena_bytes"]}
         _print_json(said | ({"flash": _flash(target)} if then_flash else {}))
     else:
-        _print_image(image, project.manifest, fit, target)
+        if image and layout == "baremetal":
+            _print_image(image, project.manifest, fit, target)
+        else:
+            _print_sketch(image, fit, target)
         if then_flash:
             _print_flashed(_flash(target))
+
+
+def _estimate(fit: CheckResult) -> dict[str, Any]:
+    return {
+        "estimate": True,
+        "flash_bytes": fit.flash_bytes,
+        "flash_limit_bytes": fit.flash_limit_bytes,
+        "ram_bytes": fit.ram_bytes,
+        "ram_limit_bytes": fit.ram_limit_bytes,
+    }
+
+
+def _print_sketch(image: Image | None, fit: CheckResult, target: Path) -> None:
+    out = _out()
+    out.print(
+        f"the sketch takes about {fit.flash_bytes:,} of {fit.flash_limit_bytes:,} bytes of flash and "
+        f"{fit.ram_bytes:,} of {fit.ram_limit_bytes:,} bytes of RAM that the core leaves"
+    )
+    if image:
+        out.print(
+            f"linked, the core included: flash {image.flash_bytes:,}, static RAM {image.ram_bytes:,} bytes"
+        )
+    out.print(f"wrote {target}; how to compile and upload it: {target / 'README.md'}")
 
 
 def _image(i: Image) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import tomllib
 import types
 import typing
@@ -109,14 +110,30 @@ def _find(kind: str, name: str, folder: Path) -> Path:
 
 
 _PINS = ("uart_tx", "uart_rx", "led", "pdm_clk", "pdm_din", "pdm_power")
+_PIN_NAMES = {  # family of SoCs: how its data sheet names pins, pins in a port, an example
+    "nrf": (re.compile(r"P([01])\.(\d\d)"), 32, "P1.03"),
+    "stm32": (re.compile(r"P([A-I])(\d{1,2})"), 16, "PA3"),
+    "rp2040": (re.compile(r"(GP)(\d{1,2})"), 30, "GP3"),
+}
 
 
-def pin(text: Any, where: str) -> int:
-    """ "P1.03" -> 35, as nRF PSEL registers count pins."""
-    port, dot, number = str(text).removeprefix("P").partition(".")
-    if not (dot and port in ("0", "1") and number.isdigit() and int(number) < 32):
-        raise UsageError(f"{where} must be a pin, not {text!r}", 'write it as "P1.03"')
-    return int(port) * 32 + int(number)
+def pin(text: Any, soc: str, where: str) -> int:
+    """A pin's name as a number, port * pins in a port + number: "P1.03" -> 35; numbers stay.
+
+    Raises UsageError for what is no pin of this SoC.
+    """
+    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return text
+    form, size, example = next(
+        (v for k, v in _PIN_NAMES.items() if soc.startswith(k)), (re.compile("(?!)()()"), 0, "3")
+    )
+    found = form.fullmatch(str(text))
+    if not found or int(found[2]) >= size:
+        raise UsageError(f"{where} must be a pin, not {text!r}", f'write it as "{example}"')
+    port = found[1]
+    return (0 if port == "GP" else int(port) if port.isdigit() else ord(port) - ord("A")) * size + int(
+        found[2]
+    )
 
 
 def load_board(name: str) -> Board:
@@ -124,7 +141,7 @@ def load_board(name: str) -> Board:
     path = _find("board", name, paths.boards_dir())
     values = read_toml(path)
     for key in set(_PINS) & set(values):
-        values[key] = pin(values[key], f"{path}: {key}")
+        values[key] = pin(values[key], str(values.get("soc")), f"{path}: {key}")
     return build(Board, {"name": path.stem, **values}, str(path))
 
 

@@ -22,6 +22,8 @@ from mcu_asc.nouns import Board, FirmwareProject, FrontEndConfig, MemoryPlan, Mo
 MANIFEST = "project.json"
 FORMAT = "mcu-asc firmware project"
 
+LAYOUTS = ("baremetal", "arduino")
+
 _ENGINES = ("aot",)
 _HOST_FLAVOUR = "ref"  # of firmware/kernels; the board's follows from its core
 _FAST = ("asc_bands.c", "asc_frontend.c", "asc_magnitude.c")  # what takes the time, beside the kernels
@@ -37,28 +39,28 @@ _C_ARRAY = re.compile(rb"^static const (\w+) \w+\[(\d+)\]", re.MULTILINE)
 _C_FIELD = re.compile(rb"^    \.\w+ = ", re.MULTILINE)  # of generated parameters: a word each, at least
 
 
-def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
+def project(model: Model, board: Board, engine: str = "aot", layout: str = "baremetal") -> FirmwareProject:
     """The whole project as files; nothing is read but our own sources, nothing written.
 
-    Raises UsageError: a front end that does not match the network's input, or a board without a port.
+    layout  "baremetal": a Makefile, our own start-up and drivers; "arduino": a sketch for the board's core.
+    Both build the same application for this machine, `make host`.
+    Raises UsageError: a front end that does not match the network's input, a board without a port or core.
     """
     if engine not in _ENGINES:
         raise UsageError(f"unknown engine '{engine}'", "known: " + ", ".join(_ENGINES))
+    room(board, layout)
     fe = _front_end(model)
     graph, flavour = model.graph, compiler.flavour_of(board.cpu)
     plan = compiler.plan(graph, flavour)
     host_plan = compiler.plan(graph, _HOST_FLAVOUR)
     counts = compiler.counts(graph)
-    ports = paths.firmware_dir() / "ports"
-    if not (ports / board.soc).is_dir():
-        known = sorted(p.name for p in ports.iterdir() if p.is_dir() and p.name != "host")
-        raise UsageError(f"board {board.name}: no port for '{board.soc}'", "ports: " + ", ".join(known))
 
     name = _plain(model.card.name if model.card else graph.name)
     context: dict[str, Any] = {
         "version": __version__,
         "name": name,
         "board": board,
+        "layout": layout,
         "fe": fe,
         "labels": model.card.labels if model.card else (),
         "arena_bytes": plan.arena_bytes,
@@ -68,6 +70,7 @@ def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
         "weight_bytes": sum(c.param_bytes for c in counts),
         "input_bytes": sum(graph.tensors[i].bytes for i in graph.inputs),
         "linker_script": f"{board.soc}.ld",
+        "fingerprint": model.fingerprint,
     }
     generated = compiler.emit(model, plan, flavour)
     host_generated = compiler.emit(model, host_plan, _HOST_FLAVOUR)
@@ -75,11 +78,11 @@ def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
     host_only = {*host_generated, *_kernel_names(model, _HOST_FLAVOUR)}
     src = {
         **_folder(paths.firmware_dir() / "asc"),
-        "main.c": (ports / "main.c").read_bytes(),
+        **_folder(paths.firmware_dir() / "ports"),
         **_kernels(board_only | host_only),
         **generated,
         **host_generated,
-        "project.c": _render("project.c.j2", context | {"fingerprint": list(model.fingerprint)}),
+        "project.c": _render("project.c.j2", context),
         "asc_project.h": _render("asc_project.h.j2", context),
         "asc_board.h": _render("asc_board.h.j2", context),
     }
@@ -87,26 +90,13 @@ def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
         from mcu_asc.audio.frontend import c_source
 
         src["front_end.c"] = c_source(fe).encode()
-    port, host = f"port_{board.soc}", "port_host"
-    files = {f"src/{n}": content for n, content in src.items()}
-    files |= {f"{port}/{n}": c for n, c in _folder(ports / board.soc).items()}
-    files |= {f"{host}/{n}": c for n, c in _folder(ports / "host").items()}
-    sources = sorted(f for f in files if f.endswith((".c", ".S")))
     groups = {
         "fast": {*_FAST, *(board_only & host_only)},
         "board_fast": board_only - host_only,
         "host_fast": host_only - board_only,
     }
-    fast = {name: {f"src/{n}" for n in names} for name, names in groups.items()}
-    context |= {name: [f for f in sources if f in names] for name, names in fast.items()}
-    context |= {
-        "rest": [f for f in sources if f.startswith("src/") and f not in set().union(*fast.values())],
-        "port": [f for f in sources if f.startswith(port)],
-        "host": [f for f in sources if f.startswith(host)],
-    }
-    files["Makefile"] = _render("Makefile.j2", context)
-    files["README.md"] = _render("README.md.j2", context | {"fingerprint": model.fingerprint.hex()})
-    files[context["linker_script"]] = _render(f"{board.soc}.ld.j2", context)
+    arrange = {"baremetal": _baremetal, "arduino": _sketch}[layout]
+    files = arrange(src, groups, context)
     files["model.tflite"] = model.content
     if (paths.firmware_dir() / "templates" / f"{board.soc}.repl.j2").is_file():
         files[f"{board.soc}.repl"] = _render(f"{board.soc}.repl.j2", context)
@@ -114,6 +104,7 @@ def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
 
     manifest = {
         "format": FORMAT,
+        "layout": layout,
         "version": __version__,
         "name": name,
         "board": board.name,
@@ -132,8 +123,97 @@ def project(model: Model, board: Board, engine: str = "aot") -> FirmwareProject:
     return FirmwareProject(name, board.name, dict(sorted(files.items())), manifest)
 
 
-def ram_bytes(model: Model, plan: MemoryPlan, board: Board) -> int:
-    """Static RAM and stack of the firmware, an estimate that linking confirms."""
+Sources = Mapping[str, bytes]  # by name
+Groups = Mapping[str, Collection[str]]  # names of what is compiled for speed: both machines', each one's own
+
+
+def _baremetal(src: Sources, groups: Groups, context: Mapping[str, Any]) -> dict[str, bytes]:
+    """src/ for both machines, a folder for each one's port, a linker script, a Makefile."""
+    board, ports = context["board"], paths.firmware_dir() / "ports"
+    port, host = f"port_{board.soc}", "port_host"
+    files = {f"src/{n}": content for n, content in src.items()}
+    for folder, kinds in ((port, ("cortex-m", board.soc)), (host, ("host",))):
+        files |= {f"{folder}/{n}": c for kind in kinds for n, c in _folder(ports / kind).items()}
+    files[context["linker_script"]] = _render(f"{board.soc}.ld.j2", context)
+    return files | _makefile(files, groups, context, "src", port, host)
+
+
+def _sketch(src: Sources, groups: Groups, context: Mapping[str, Any]) -> dict[str, bytes]:
+    """NAME/ is the sketch, as Arduino wants it; host/ and the Makefile are the program for this machine."""
+    ports = paths.firmware_dir() / "ports"
+    name = re.sub(r"^[^A-Za-z0-9_]+", "", context["name"])[:63]  # what Arduino takes for a sketch's
+    host_only = {*groups["host_fast"], "main.c"}
+    hot = {*groups["fast"], *groups["board_fast"]}
+    sketch = {n: c for n, c in src.items() if n not in host_only} | _folder(ports / "arduino")
+    files = {
+        f"{name}/src/{n}": _FASTER + c if n in hot and n.endswith(".c") else c for n, c in sketch.items()
+    }
+    files |= {f"host/{n}": c for n, c in {**src, **_folder(ports / "host")}.items() if n in host_only}
+    files |= {f"host/{n}": c for n, c in _folder(ports / "host").items()}
+    flash_room, ram_room = room(context["board"], "arduino")
+    context = {**context, "sketch": name, "flash_room": flash_room, "ram_room": ram_room}
+    files[f"{name}/{name}.ino"] = _render("sketch.ino.j2", context)
+    files[f"{name}/sketch.yaml"] = _render("sketch.yaml.j2", context)
+    files[f"{name}/platformio.ini"] = _render("platformio.ini.j2", context)
+    return files | _makefile(files, groups, context, f"{name}/src", "", "host")
+
+
+# Arduino's cores compile with -Os; gcc 7 takes this for all that follows in a file.
+_FASTER = b'#include "asc_faster.h"\n'
+
+
+def _makefile(
+    files: Sources, groups: Groups, context: Mapping[str, Any], src: str, port: str, host: str
+) -> dict[str, bytes]:
+    """Makefile and README.md for files that lie in the folders `src`, `port` ("" = none) and `host`."""
+    sources = sorted(f for f in files if f.endswith((".c", ".S")))
+    fast = {key: [f for f in sources if Path(f).name in names] for key, names in groups.items()}
+    hot = {f for names in fast.values() for f in names}
+    rest = [f for f in sources if f not in hot]
+    lists: dict[str, Any] = fast | {
+        "src": src,
+        "rest": [f for f in rest if Path(f).parent.as_posix() == src],
+        "port": [f for f in rest if port and Path(f).parent.as_posix() == port],
+        "host": [f for f in rest if Path(f).parent.as_posix() == host],
+    }
+    return {
+        name: _render(template, {**context, **lists})
+        for name, template in _TEMPLATES[context["layout"]].items()
+    }
+
+
+_TEMPLATES = {
+    "baremetal": {"Makefile": "Makefile.j2", "README.md": "README.md.j2"},
+    "arduino": {"Makefile": "Makefile.arduino.j2", "README.md": "README.arduino.j2"},
+}
+
+
+def room(board: Board, layout: str = "baremetal") -> tuple[int, int]:
+    """Bytes of flash and of RAM that a project may take on this board.
+
+    Raises UsageError: an unknown layout, a board without a port or without an Arduino core.
+    """
+    if layout not in LAYOUTS:
+        raise UsageError(f"unknown format '{layout}'", "known: " + ", ".join(LAYOUTS))
+    if layout == "arduino":
+        if board.arduino is None:
+            raise UsageError(
+                f"board {board.name}: no Arduino core is known for it", "add [arduino] to its TOML file"
+            )
+        return board.app_flash_bytes - board.arduino.flash_bytes, board.ram_bytes - board.arduino.ram_bytes
+    ports = paths.firmware_dir() / "ports"
+    if not (ports / board.soc).is_dir():
+        known = sorted(
+            p.name
+            for p in ports.iterdir()
+            if (paths.firmware_dir() / "templates" / f"{p.name}.ld.j2").exists()
+        )
+        raise UsageError(f"board {board.name}: no port for '{board.soc}'", "ports: " + ", ".join(known))
+    return board.app_flash_bytes, board.ram_bytes
+
+
+def ram_bytes(model: Model, plan: MemoryPlan, board: Board, layout: str = "baremetal") -> int:
+    """Static RAM and (not in a sketch) stack of the firmware, an estimate that linking confirms."""
     fe = _front_end(model)
     stream = 0
     if fe:
@@ -141,7 +221,8 @@ def ram_bytes(model: Model, plan: MemoryPlan, board: Board) -> int:
         from mcu_asc.native import FrontEnd
 
         stream = FrontEnd(tables(fe)).state_bytes + fe.rows * (fe.values + 1)
-    return plan.arena_bytes + stream + 4 * len(model.graph.ops) + _APP_RAM_BYTES + board.stack_bytes
+    stack = board.stack_bytes if layout == "baremetal" else 0
+    return plan.arena_bytes + stream + 4 * len(model.graph.ops) + _APP_RAM_BYTES + stack
 
 
 def rough_flash_bytes(model: Model, board: Board) -> int:
@@ -250,8 +331,8 @@ def _array_bytes(generated: Mapping[str, bytes]) -> int:
 
 
 def _folder(path: Path) -> dict[str, bytes]:
-    """C files and headers of one folder, by name."""
-    return {p.name: p.read_bytes() for p in sorted(path.glob("*.[ch]"))}
+    """C and assembly files and headers of one folder, by name."""
+    return {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.suffix in (".c", ".cpp", ".h", ".S")}
 
 
 def _kernel_names(model: Model, flavour: str) -> set[str]:

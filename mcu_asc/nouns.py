@@ -266,37 +266,54 @@ class LayerCount:
 
 
 @dataclass(frozen=True)
+class ArduinoCore:
+    """The Arduino core of a board: what it is called, and what it takes for itself."""
+
+    fqbn: str  # arduino-cli's name of the board, "arduino:mbed_nano:nano33ble"
+    platform: str  # the core and its version, "arduino:mbed_nano (4.6.0)"
+    flash_bytes: int  # what a sketch cannot have
+    ram_bytes: int
+    index_url: str = ""  # where arduino-cli finds the core; "" = Arduino's own index
+    platformio: str = ""  # PlatformIO's platform and its name of the board, "nordicnrf52 nano33ble"
+
+
+@dataclass(frozen=True)
 class Board:
-    """A board as data: boards/NAME.toml."""
+    """A board as data: boards/NAME.toml.  Pins are numbers as the port counts them; None: no such pin."""
 
     name: str
     title: str
     soc: str  # names the port in firmware/ports
     cpu: str  # gcc -mcpu
-    fpu: str
     clock_hz: int
     flash_bytes: int  # of the chip
-    app_offset_bytes: int  # where the application starts
     ram_bytes: int
-    arduino_flash_bytes: int  # what the Arduino core takes of both
-    arduino_ram_bytes: int
-    stack_bytes: int
-    baud: int
-    uart_tx: int  # port * 32 + pin
+    baud: int  # of the UART below
+    uart_tx: int
     uart_rx: int
     led: int
-    pdm_clk: int
-    pdm_din: int
-    pdm_power: int
-    mic_rates_hz: tuple[int, ...]  # () = no microphone
-    usb_vid: int
-    usb_pids: tuple[int, ...]
-    usb_boot_pids: tuple[int, ...]
-    flash_wait_states: int  # added per data read from flash in estimates
+    fpu: str = ""  # gcc -mfpu; "" = no FPU
+    app_offset_bytes: int = 0  # where in flash the application starts
+    app_end_bytes: int = 0  # and ends; 0 = the end of flash
+    stack_bytes: int = 4096
+    led_active_low: bool = False
+    pdm_clk: int | None = None
+    pdm_din: int | None = None
+    pdm_power: int | None = None
+    mic_rates_hz: tuple[int, ...] = ()  # () = no microphone
+    usb_vid: int = 0  # 0 = no USB connector on the chip
+    usb_pids: tuple[int, ...] = ()
+    usb_boot_pids: tuple[int, ...] = ()
+    flash_wait_states: int = 0  # added per data read from flash in estimates
+    arduino: ArduinoCore | None = None  # None: a sketch cannot be written for it
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.app_offset_bytes < (self.app_end_bytes or self.flash_bytes) <= self.flash_bytes:
+            raise ValueError("app_offset_bytes < app_end_bytes <= flash_bytes must hold")
 
     @property
     def app_flash_bytes(self) -> int:
-        return self.flash_bytes - self.app_offset_bytes
+        return (self.app_end_bytes or self.flash_bytes) - self.app_offset_bytes
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,10 @@
-/* The whole firmware's memory, and its loop. */
-#include "asc_app.h"
-#include "asc_port.h"
-#include "asc_project.h"
-
-static struct {
-    uint32_t before[ASC_APP_GUARD];
-    uint64_t arena[(ASC_PROJECT_ARENA_BYTES + 15u) / 16u * 2u];
-    uint32_t behind[ASC_APP_GUARD];
-} guarded __attribute__((aligned(16)));
-static uint64_t frontend[(ASC_PROJECT_FE_BYTES + 7u) / 8u + 1u];
-static int8_t rows[ASC_PROJECT_ROWS * ASC_PROJECT_BANDS + 1u];
-static uint8_t alive[ASC_PROJECT_ROWS + 1u];
-static uint32_t layer_cycles[ASC_PROJECT_LAYERS + 1u];
-static asc_app app;
+/* What runs where there is no operating system, and on a PC. */
+#include "asc_firmware.h"
 
 int main(void)
 {
-    const asc_app_memory memory = {
-        .arena = (uint8_t *)guarded.arena,
-        .rows = rows,
-        .alive = alive,
-        .layer_cycles = layer_cycles,
-        .fe = frontend,
-        .fe_bytes = ASC_PROJECT_FE_BYTES,
-        .guards = {guarded.before, guarded.behind},
-    };
-    asc_port_init();
-    asc_app_init(&app, &asc_this_project, &memory);
+    asc_firmware_start();
     for (;;) {
-        asc_app_step(&app);
+        asc_firmware_step();
     }
 }

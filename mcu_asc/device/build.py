@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mcu_asc import toolchain
 from mcu_asc.errors import AscError, OverBudget, ToolMissing
@@ -27,10 +28,13 @@ _REGIONS = {"FLASH": "flash"}
 def compile_project(directory: Path, target: Target) -> Image:
     """Build what is missing or out of date and return it: the board's firmware.elf or this machine's program.
 
-    Raises ToolMissing (make or compiler), OverBudget (flash or RAM, with the bytes that are missing),
-    AscError (the compiler's first error), UsageError (no project of ours).
+    A sketch for Arduino is built by arduino-cli.
+    Raises ToolMissing (make, compiler, arduino-cli), OverBudget (with the bytes of flash or RAM that are
+    missing), AscError (the compiler's first error), UsageError (no project of ours).
     """
     manifest = load_manifest(directory)
+    if target == "board" and manifest.get("layout") == "arduino":
+        return _compile_sketch(directory, manifest)
     output = directory / _OUTPUT[target]
     make = toolchain.find("make", _APT + "make")
     command = [make, "-s", f"-j{_JOBS}", _GOAL[target]]
@@ -42,6 +46,19 @@ def compile_project(directory: Path, target: Target) -> Image:
                 done.stderr + done.stdout, f"{manifest['name']} for {manifest['board']}", directory
             )
     return toolchain.image(output)
+
+
+def _compile_sketch(directory: Path, manifest: Mapping[str, Any]) -> Image:
+    """The sketch by arduino-cli, which builds only what changed; the sizes are the core's and ours."""
+    cli = toolchain.find("arduino-cli", "see https://arduino.github.io/arduino-cli/latest/installation/")
+    (sketch,) = (Path(f).parent.name for f in manifest["files"] if f.endswith(".ino"))
+    build = Path("build") / "arduino"
+    command = [cli, "compile", "--profile", manifest["board"], "--build-path", str(build), sketch]
+    done = _run(command, directory)
+    if done.returncode != 0:
+        what = f"{manifest['name']} for {manifest['board']}"
+        raise _failure(done.stderr + done.stdout, what, directory)
+    return toolchain.image(directory / build / f"{sketch}.ino.elf")
 
 
 def _run(command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:

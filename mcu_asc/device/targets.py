@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from mcu_asc import config
 from mcu_asc.device.build import compile_project
 from mcu_asc.device.session import Session
-from mcu_asc.errors import DeviceError
+from mcu_asc.errors import DeviceError, UsageError
 from mcu_asc.firmware import load_manifest
 from mcu_asc.nouns import Board
 
@@ -31,7 +31,7 @@ def open_target(
     on         "emulator", "renode", "host", or a port: /dev/ttyACM0, socket://HOST:PORT
     cycles     the emulator counts cycles (slower)
     quirks     "renode": the emulator's UARTE behaves as Renode's does
-    Raises DeviceError, and all that compile_project raises.
+    Raises DeviceError, UsageError for a board that is not emulated, and all that compile_project raises.
     """
     manifest = load_manifest(directory)
     board = config.build(Board, manifest["target"], str(directory))
@@ -48,6 +48,7 @@ def open_target(
         elif on == "emulator":
             from mcu_asc.device.emulator import launch
 
+            _refuse_to_emulate(manifest, board)
             image = compile_project(directory, "board")
             emulator = stack.enter_context(launch(image.elf, board, cycles=cycles, quirks=quirks))
             url, options["fault"] = emulator.url, emulator.fault
@@ -60,6 +61,18 @@ def open_target(
         else:
             url = on
         yield stack.enter_context(Session(url, **options))
+
+
+def _refuse_to_emulate(manifest: Mapping[str, Any], board: Board) -> None:
+    """UsageError for what the emulator, an nRF52840 without USB, cannot run."""
+    if manifest.get("layout") == "arduino":
+        raise UsageError(
+            "the emulator does not run Arduino's core", "build it with --format baremetal, or use --on host"
+        )
+    if board.soc != "nrf52840":
+        raise UsageError(
+            f"the emulator is an nRF52840, {board.name} has a {board.soc}", "use --on host, or a port"
+        )
 
 
 @contextmanager

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from mcu_asc import compiler
 from mcu_asc.compiler import budget as counting
-from mcu_asc.firmware import ram_bytes, rough_flash_bytes
+from mcu_asc.firmware import ram_bytes, room, rough_flash_bytes
 from mcu_asc.nouns import Board, Budget, CheckResult, Model
 
 
-def check(model: Model, board: Board, budget: Budget | None) -> CheckResult:
+def check(model: Model, board: Board, budget: Budget | None, layout: str = "baremetal") -> CheckResult:
     """Counts, memory plan and limits in one result; the file is only read."""
     plan = compiler.plan(model.graph, compiler.flavour_of(board.cpu))
     counts = compiler.counts(model.graph)
     counted = counting.views(model.graph, counts)
-    ram = ram_bytes(model, plan, board)
+    flash_room, ram_room = room(board, layout)
+    where = board.name if layout == "baremetal" else f"{board.name}'s Arduino core"
+    ram = ram_bytes(model, plan, board, layout)
     flash = rough_flash_bytes(model, board)
     peak = next((c.name for c in counts if c.index == plan.peak_op), "")
     reasons = list(counting.over_budget(counted, budget)) if budget else []
-    if ram > board.ram_bytes:
+    if ram > ram_room:
         reasons.append(
-            f"{ram:,} bytes of RAM, {board.name} has {board.ram_bytes:,}: {ram - board.ram_bytes:,} missing; "
+            f"{ram:,} bytes of RAM, {where} has {ram_room:,}: {ram - ram_room:,} missing; "
             f"the arena's peak of {plan.arena_bytes:,} is at layer '{peak}'"
         )
-    if flash > board.app_flash_bytes:
+    if flash > flash_room:
         reasons.append(
-            f"about {flash:,} bytes of flash, {board.name} has {board.app_flash_bytes:,}: "
-            f"{flash - board.app_flash_bytes:,} missing"
+            f"about {flash:,} bytes of flash, {where} has {flash_room:,}: {flash - flash_room:,} missing"
         )
     return CheckResult(
         fits=not reasons,
@@ -33,9 +34,9 @@ def check(model: Model, board: Board, budget: Budget | None) -> CheckResult:
         macs=counted[0].macs,
         arena_bytes=plan.arena_bytes,
         ram_bytes=ram,
-        ram_limit_bytes=board.ram_bytes,
+        ram_limit_bytes=ram_room,
         flash_bytes=flash,
-        flash_limit_bytes=board.app_flash_bytes,
+        flash_limit_bytes=flash_room,
         peak_layer=peak,
         views=counted,
         reasons=tuple(reasons),

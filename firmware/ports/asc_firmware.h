@@ -1,0 +1,17 @@
+/* The firmware as two calls: for main.c, and for a sketch's setup() and loop(). */
+#ifndef ASC_FIRMWARE_H
+#define ASC_FIRMWARE_H
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Brings up the port and the application, on the project's static memory.  Called once. */
+void asc_firmware_start(void);
+
+/* Waits for one cell of the serial line and answers it (asc_app.h); for ever in a loop. */
+void asc_firmware_step(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
