@@ -29,7 +29,7 @@ _HOST_FLAVOUR = "ref"  # of firmware/kernels; the board's follows from its core
 _FAST = ("asc_bands.c", "asc_frontend.c", "asc_magnitude.c")  # what takes the time, beside the kernels
 # What `check` adds before anything is linked; tests hold both against linked firmware.
 _APP_RAM_BYTES = 3_200  # asc_app, the port's buffers, alignment
-_CODE_BYTES = 22_000
+_CODE_BYTES = 27_000
 _C_BYTES = {  # of generated arrays
     **{"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "uint32_t": 4},
     **{"asc_channel": 12, "asc_dw3_channel": 40},
