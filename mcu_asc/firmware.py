@@ -132,9 +132,11 @@ def _baremetal(src: Sources, groups: Groups, context: Mapping[str, Any]) -> dict
     board, ports = context["board"], paths.firmware_dir() / "ports"
     port, host = f"port_{board.soc}", "port_host"
     files = {f"src/{n}": content for n, content in src.items()}
-    for folder, kinds in ((port, ("cortex-m", board.soc)), (host, ("host",))):
-        files |= {f"{folder}/{n}": c for kind in kinds for n, c in _folder(ports / kind).items()}
-    files[context["linker_script"]] = _render(f"{board.soc}.ld.j2", context)
+    own_start = (ports / board.soc / "startup.c").exists()
+    kinds = (board.soc,) if own_start else ("cortex-m", board.soc)
+    files |= {f"{port}/{n}": c for kind in kinds for n, c in _folder(ports / kind).items()}
+    files |= {f"{host}/{n}": c for n, c in _folder(ports / "host").items()}
+    files[context["linker_script"]] = _render("link.ld.j2", context)
     return files | _makefile(files, groups, context, "src", port, host)
 
 
@@ -154,7 +156,8 @@ def _sketch(src: Sources, groups: Groups, context: Mapping[str, Any]) -> dict[st
     context = {**context, "sketch": name, "flash_room": flash_room, "ram_room": ram_room}
     files[f"{name}/{name}.ino"] = _render("sketch.ino.j2", context)
     files[f"{name}/sketch.yaml"] = _render("sketch.yaml.j2", context)
-    files[f"{name}/platformio.ini"] = _render("platformio.ini.j2", context)
+    if context["board"].arduino.platformio:
+        files[f"{name}/platformio.ini"] = _render("platformio.ini.j2", context)
     return files | _makefile(files, groups, context, f"{name}/src", "", "host")
 
 
@@ -202,12 +205,8 @@ def room(board: Board, layout: str = "baremetal") -> tuple[int, int]:
             )
         return board.app_flash_bytes - board.arduino.flash_bytes, board.ram_bytes - board.arduino.ram_bytes
     ports = paths.firmware_dir() / "ports"
-    if not (ports / board.soc).is_dir():
-        known = sorted(
-            p.name
-            for p in ports.iterdir()
-            if (paths.firmware_dir() / "templates" / f"{p.name}.ld.j2").exists()
-        )
+    known = sorted(p.parent.name for p in ports.glob("*/port.c"))
+    if board.soc not in known:
         raise UsageError(f"board {board.name}: no port for '{board.soc}'", "ports: " + ", ".join(known))
     return board.app_flash_bytes, board.ram_bytes
 

@@ -293,6 +293,8 @@ class Board:
     uart_rx: int
     led: int
     fpu: str = ""  # gcc -mfpu; "" = no FPU
+    flash_address: int = 0  # where flash and RAM lie in the core's memory map
+    ram_address: int = 0x2000_0000
     app_offset_bytes: int = 0  # where in flash the application starts
     app_end_bytes: int = 0  # and ends; 0 = the end of flash
     stack_bytes: int = 4096
@@ -304,6 +306,7 @@ class Board:
     usb_vid: int = 0  # 0 = no USB connector on the chip
     usb_pids: tuple[int, ...] = ()
     usb_boot_pids: tuple[int, ...] = ()
+    bootloader: str = ""  # what it speaks: "bossa"; "" = nothing that is spoken here
     flash_wait_states: int = 0  # added per data read from flash in estimates
     arduino: ArduinoCore | None = None  # None: a sketch cannot be written for it
 

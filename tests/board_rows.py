@@ -41,7 +41,7 @@ def build(cfg: FrontEndConfig, out: Path, flavour: str = "dsp", log2: bool = Tru
         loader=jinja2.FileSystemLoader(firmware / "templates"), undefined=jinja2.StrictUndefined
     )
     out.mkdir(exist_ok=True, parents=True)
-    for template, name in (("asc_board.h.j2", "asc_board.h"), ("nrf52840.ld.j2", "nrf52840.ld")):
+    for template, name in (("asc_board.h.j2", "asc_board.h"), ("link.ld.j2", "nrf52840.ld")):
         (out / name).write_text(templates.get_template(template).render(board=BOARD))
     (out / "front_end.c").write_text(frontend.c_source(cfg))
     state = native.FrontEnd(frontend.tables(cfg)).state_bytes

@@ -23,7 +23,7 @@ def compile_probe(
         loader=jinja2.FileSystemLoader(firmware / "templates"), undefined=jinja2.StrictUndefined
     )
     out.mkdir(exist_ok=True)
-    for template, name in (("asc_board.h.j2", "asc_board.h"), ("nrf52840.ld.j2", "nrf52840.ld")):
+    for template, name in (("asc_board.h.j2", "asc_board.h"), ("link.ld.j2", "nrf52840.ld")):
         (out / name).write_text(templates.get_template(template).render(board=board))
     cpu = (f"-mcpu={board.cpu}", "-mthumb", f"-mfpu={board.fpu}", "-mfloat-abi=hard")
     includes = (f"-I{out}", f"-I{firmware / 'asc'}", f"-I{firmware / 'ports/nrf52840'}")

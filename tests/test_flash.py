@@ -305,7 +305,7 @@ def test_an_image_that_cannot_run_there(content: bytes, tmp_path: Path) -> None:
 
 
 def test_a_board_without_bootloader(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "build", lambda *_: replace(NANO, usb_boot_pids=()))
+    monkeypatch.setattr(config, "build", lambda *_: replace(NANO, bootloader=""))
     with pytest.raises(UsageError, match="no bootloader") as e:
         flash(project, list_ports=tuple, waits=QUICK)
     assert "--via pyocd" in e.value.hint

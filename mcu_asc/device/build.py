@@ -50,7 +50,7 @@ def compile_project(directory: Path, target: Target) -> Image:
 
 def _compile_sketch(directory: Path, manifest: Mapping[str, Any]) -> Image:
     """The sketch by arduino-cli, which builds only what changed; the sizes are the core's and ours."""
-    cli = toolchain.find("arduino-cli", "see https://arduino.github.io/arduino-cli/latest/installation/")
+    cli = toolchain.find("arduino-cli", toolchain.INSTALL["arduino-cli"])
     (sketch,) = (Path(f).parent.name for f in manifest["files"] if f.endswith(".ino"))
     build = Path("build") / "arduino"
     command = [cli, "compile", "--profile", manifest["board"], "--build-path", str(build), sketch]

@@ -24,7 +24,6 @@ from mcu_asc.firmware import load_manifest
 from mcu_asc.nouns import Board, DeviceInfo
 
 _TOOL_S = 300.0
-_FQBN = {0x2341: "arduino:mbed_nano:nano33ble"}  # by the boards' vendor: Arduino's nRF52840 boards
 
 
 @dataclass(frozen=True)
@@ -121,9 +120,10 @@ def _image(path: Path, board: Board) -> bytes:
             "see mcu-asc check",
         )
     _, entry = struct.unpack("<2I", content[:8]) if len(content) >= 8 else (0, 0)
-    if not board.app_offset_bytes <= entry < board.app_offset_bytes + len(content):
+    start = board.flash_address + board.app_offset_bytes
+    if not start <= entry < start + len(content):
         raise UsageError(
-            f"{path} starts at 0x{entry:x}, which is not in an application at 0x{board.app_offset_bytes:x}",
+            f"{path} starts at 0x{entry:x}, which is not in an application at 0x{start:x}",
             "build the project again for this board",
         )
     return content
@@ -141,7 +141,7 @@ def _serial(job: _Job) -> UsbPort:
 
 def _boot_port(job: _Job) -> UsbPort:
     """The board, in its bootloader."""
-    if not job.board.usb_boot_pids or job.board.soc not in bossa.CHIPS:
+    if job.board.bootloader != "bossa" or job.board.soc not in bossa.CHIPS:
         raise UsageError(
             f"{job.board.title} has no bootloader that is spoken here", "flash it with a probe: --via pyocd"
         )
@@ -169,10 +169,10 @@ def _bossac(job: _Job) -> UsbPort:
 
 def _arduino_cli(job: _Job) -> UsbPort:
     program = toolchain.find("arduino-cli", toolchain.INSTALL["arduino-cli"])
-    if job.board.usb_vid not in _FQBN:
+    if job.board.arduino is None:
         raise UsageError(f"no Arduino core is known for {job.board.title}", "flash it with --via pyocd")
     found = ports.find(job.board, job.ports, job.port)
-    command = [program, "upload", "--fqbn", _FQBN[job.board.usb_vid], "--port", found.device]
+    command = [program, "upload", "--fqbn", job.board.arduino.fqbn, "--port", found.device]
     _call(
         [*command, "--input-file", str(job.binary)],
         "arduino-cli",

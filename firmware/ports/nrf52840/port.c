@@ -89,7 +89,7 @@ void asc_port_init(void)
     DWT_CYCCNT = 0u;
     DWT_CTRL |= 1u;
 
-    GPIO_OUTCLR(ASC_BOARD_LED) = GPIO_BIT(ASC_BOARD_LED);
+    asc_port_led(0);
     GPIO_DIRSET(ASC_BOARD_LED) = GPIO_BIT(ASC_BOARD_LED);
     asc_uarte_start();
 }
@@ -154,7 +154,7 @@ uint32_t asc_port_cycles(void) { return DWT_CYCCNT; }
 
 void asc_port_led(uint32_t on)
 {
-    if (on != 0u) {
+    if ((on != 0u) == (ASC_BOARD_LED_ON != 0)) {
         GPIO_OUTSET(ASC_BOARD_LED) = GPIO_BIT(ASC_BOARD_LED);
     } else {
         GPIO_OUTCLR(ASC_BOARD_LED) = GPIO_BIT(ASC_BOARD_LED);
