@@ -4,7 +4,8 @@
 #include "cortex_m.h"
 #include <string.h>
 
-#define PAINT 0xA5A5A5A5u
+#define PAINT       0xA5A5A5A5u
+#define GUARD_WORDS 4 /* at the stack's end: nobody has any business there */
 
 extern uint32_t asc_stack_bottom[], asc_stack_top[];
 extern uint32_t asc_data_load[], asc_data_start[], asc_data_end[];
@@ -45,6 +46,9 @@ uint32_t asc_port_stack_used(void)
     const volatile uint32_t *p = asc_stack_bottom;
     while (p < asc_stack_top && *p == PAINT) {
         ++p;
+    }
+    if (p < asc_stack_bottom + GUARD_WORDS) {
+        return ASC_PORT_STACK_BROKEN;
     }
     return (uint32_t)((uintptr_t)asc_stack_top - (uintptr_t)p);
 }
