@@ -614,14 +614,14 @@ def boards(as_json: bool) -> None:
         return
     from rich.table import Table
 
-    table = Table()
-    for name in ("board", "title", "cpu", "MHz", "flash for us", "RAM", "microphone"):
-        table.add_column(name)
+    table = Table(box=None, pad_edge=False)
+    for name in ("board", "title", "cpu", "MHz", "flash for us", "RAM", "microphone", "sketch"):
+        table.add_column(name, no_wrap=True)
     for b in rows:
-        mic = ", ".join(f"{r:,} Hz" for r in b.mic_rates_hz) or "none"
-        table.add_row(
-            b.name, b.title, b.cpu, f"{b.clock_hz / 1e6:g}", f"{b.app_flash_bytes:,}", f"{b.ram_bytes:,}", mic
-        )
+        mic = ", ".join(f"{r / 1000:g}" for r in b.mic_rates_hz)
+        sizes = (f"{b.app_flash_bytes:,}", f"{b.ram_bytes:,}")
+        known = (f"{mic} kHz" if mic else "none", "yes" if b.arduino else "no")
+        table.add_row(b.name, b.title, b.cpu, f"{b.clock_hz / 1e6:g}", *sizes, *known)
     _out().print(table)
 
 
