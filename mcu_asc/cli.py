@@ -614,14 +614,13 @@ def boards(as_json: bool) -> None:
         return
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("board", "title", "cpu", "MHz", "flash for us", "RAM", "microphone", "sketch"):
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in ("board", "title", "cpu", "MHz", "flash KiB", "RAM KiB", "mic kHz", "sketch"):
         table.add_column(name, no_wrap=True)
     for b in rows:
-        mic = ", ".join(f"{r / 1000:g}" for r in b.mic_rates_hz)
-        sizes = (f"{b.app_flash_bytes:,}", f"{b.ram_bytes:,}")
-        known = (f"{mic} kHz" if mic else "none", "yes" if b.arduino else "no")
-        table.add_row(b.name, b.title, b.cpu, f"{b.clock_hz / 1e6:g}", *sizes, *known)
+        numbers = (b.clock_hz / 1e6, b.app_flash_bytes / 1024, b.ram_bytes / 1024)
+        mic = ", ".join(f"{r / 1000:g}" for r in b.mic_rates_hz) or "none"
+        table.add_row(b.name, b.title, b.cpu, *(f"{n:g}" for n in numbers), mic, "yes" if b.arduino else "no")
     _out().print(table)
 
 

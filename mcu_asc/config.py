@@ -89,7 +89,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _known(folder: Path) -> dict[str, Path]:
-    return {p.stem: p for p in sorted(folder.glob("*.toml"))}
+    return {p.stem: p for p in sorted(folder.glob("*.toml"), key=lambda p: p.stem)}
 
 
 def board_names() -> tuple[str, ...]:
