@@ -1,7 +1,7 @@
 """The sketch as Arduino builds it: a layout its tools accept, the core's own flags, the same answers.
 
-Arduino's core is not here.  tests/arduino has a header with the signatures of its API, and two cores behind
-it: one that links for the board, one that runs on this machine with a Serial as picky as USB.
+Arduino's core is not here.  tests/arduino has a header with the signatures of its API, and cores behind it:
+one that links for the board, one for QEMU's Cortex-M4, one for this machine with a Serial as picky as USB.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from qemu_m4 import needs_qemu
 
 from mcu_asc import compiler, config, firmware, paths
 from mcu_asc.cli import main
 from mcu_asc.device.build import compile_project
 from mcu_asc.device.session import Session
 from mcu_asc.device.targets import open_target, serve
-from mcu_asc.errors import AscError, OverBudget, UsageError
+from mcu_asc.errors import AscError, DeviceError, OverBudget, UsageError
 from mcu_asc.nouns import FirmwareProject, Model
 from mcu_asc.results.check import check
 from mcu_asc.toolchain import arm_gcc, image
@@ -148,6 +152,22 @@ def compile_one(source: Path, out: Path, *more: str) -> Path:
     return out
 
 
+def link(objects: list[Path], elf: Path, *more: str | Path) -> Path:
+    command = [
+        arm_gcc() + "g++",
+        *CPU,
+        "-Wl,--gc-sections",
+        "--specs=nosys.specs",
+        *more,
+        *objects,
+        "-o",
+        elf,
+    ]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return elf
+
+
 @pytest.fixture(scope="module", params=["scenes", "esc10"])
 def linked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path]:
     """A student's sketch in the dsp flavour, linked with a core that does nothing."""
@@ -156,11 +176,7 @@ def linked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     sketch = written(firmware.project(model, BOARD, layout="arduino"), directory / "p")
     assert any(p.suffix == ".S" for p in sources(sketch))
     objects = [compile_one(s, directory / f"{s.name}.o") for s in [*sources(sketch), CORE / "board.cpp"]]
-    elf = directory / "sketch.elf"
-    link = [arm_gcc() + "g++", *CPU, "-Wl,--gc-sections", "--specs=nosys.specs", *objects, "-o", elf]
-    done = subprocess.run(list(map(str, link)), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return model, elf
+    return model, link(objects, directory / "sketch.elf")
 
 
 def test_it_links_and_the_estimates_hold(linked: tuple[Model, Path]) -> None:
@@ -242,6 +258,47 @@ def test_the_same_answers_as_the_bare_metal_build(sketch_here: Path, model: Mode
         assert len(bench.layer_cycles) == len(model.graph.ops)
         assert bench.frontend_cycles > 0 and bench.frontend_cycles % 64 == 0  # microseconds at 64 MHz
         assert sketch.info.board == "nano33"
+
+
+@needs_qemu
+def test_the_fast_kernels_as_the_core_compiles_them(model: Model, tmp_path: Path) -> None:
+    """-Os, softfp, assembly without a word about the ABI: on QEMU's Cortex-M4, one window, the same bytes."""
+    sketch = written(firmware.project(model, BOARD, layout="arduino"), tmp_path / "p")
+    qemu = CORE.parent / "qemu"
+    objects = [compile_one(s, tmp_path / f"{s.name}.o") for s in [*sources(sketch), CORE / "qemu.cpp"]]
+    objects.append(compile_one(qemu / "start.c", tmp_path / "start.o", f"-I{qemu}"))
+    elf = link(objects, tmp_path / "sketch.elf", "-nostartfiles", f"-T{qemu / 'qemu.ld'}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = ["qemu-system-arm", "-M", "mps2-an386", "-display", "none", "-monitor", "none"]
+    command += ["-semihosting-config", "enable=on,target=native", "-kernel", str(elf)]
+    qemu_process = subprocess.Popen([*command, "-serial", f"tcp:{address},server=on,wait=off"])
+    assert model.card
+    card = model.card
+    pcm = np.random.default_rng(6).normal(0, 3_000, card.front_end.samples).astype(np.int16)
+    options = {"hop_rows": card.decision.hop_rows, "fingerprint": model.fingerprint}
+    try:
+        with open_target(tmp_path / "p", "host") as here, connect(f"socket://{address}", **options) as there:
+            ours, theirs = there.features(pcm), here.features(pcm)
+            assert [w.logits for w in ours.windows] == [w.logits for w in theirs.windows]
+            assert ours.features is not None and theirs.features is not None
+            assert np.array_equal(ours.features, theirs.features)
+    finally:
+        qemu_process.kill()
+        qemu_process.wait()
+
+
+def connect(url: str, **options: Any) -> Session:
+    """A session with a program that may not listen yet."""
+    until = time.monotonic() + 10
+    while True:
+        try:
+            return Session(url, **options)
+        except DeviceError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 def test_a_host_that_leaves_and_comes_back(sketch_here: Path, model: Model) -> None:
