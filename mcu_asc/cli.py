@@ -193,14 +193,22 @@ def export(student: Path, out: Path | None, as_json: bool) -> None:
 @board_option
 @click.option("--budget", default=None, help="Budget name (dcase2021, dcase2022, dcase2024) or TOML file.")
 @format_option
+@click.option(
+    "--png", type=click.Path(path_type=Path), help="Draw what lies where in the arena, layer by layer."
+)
 @json_option
-def check(tflite: str, board: str, budget: str | None, layout: str, as_json: bool) -> None:
+def check(tflite: str, board: str, budget: str | None, layout: str, png: Path | None, as_json: bool) -> None:
     """Count parameters, MACs and memory of TFLITE (a file or a shipped student) against board and budget."""
     from mcu_asc.results.check import check as run
 
     the_board = config.load_board(board)
     the_budget = config.load_budget(budget) if budget else None
-    result = run(_model(tflite), the_board, the_budget, layout)
+    model = _model(tflite)
+    result = run(model, the_board, the_budget, layout)
+    if png:
+        from mcu_asc.results.arena import draw_arena
+
+        draw_arena(model, the_board, png, layout)
     if as_json:
         _print_json(dataclasses.asdict(result))
     else:
@@ -228,6 +236,11 @@ def _print_check(r: CheckResult, board: str, budget: str) -> None:
         f"{board}: arena {r.arena_bytes:,} B (peak at layer '{r.peak_layer}'), RAM {r.ram_bytes:,} of "
         f"{r.ram_limit_bytes:,} B, flash about {r.flash_bytes:,} of {r.flash_limit_bytes:,} B"
     )
+    if r.banded_layers:
+        out.print(
+            f"{r.banded_layers} layers run a few rows at a time: {r.whole_arena_bytes - r.arena_bytes:,} B "
+            f"of arena less, about {100 * r.extra_cycles:.1f} % more cycles"
+        )
     for warning in r.warnings:
         out.print(f"note: {warning}")
     if r.fits:

@@ -50,8 +50,8 @@ def project(model: Model, board: Board, engine: str = "aot", layout: str = "bare
         raise UsageError(f"unknown engine '{engine}'", "known: " + ", ".join(_ENGINES))
     room(board, layout)
     fe = _front_end(model)
-    graph, flavour = model.graph, compiler.flavour_of(board.cpu)
-    plan = compiler.plan(graph, flavour)
+    graph, plan = model.graph, memory_plan(model, board, layout)
+    flavour = plan.flavour
     host_plan = compiler.plan(graph, _HOST_FLAVOUR)
     counts = compiler.counts(graph)
 
@@ -213,6 +213,16 @@ def room(board: Board, layout: str = "baremetal") -> tuple[int, int]:
 
 def ram_bytes(model: Model, plan: MemoryPlan, board: Board, layout: str = "baremetal") -> int:
     """Static RAM and (not in a sketch) stack of the firmware, an estimate that linking confirms."""
+    return plan.arena_bytes + _ram_beside_arena(model, board, layout)
+
+
+def memory_plan(model: Model, board: Board, layout: str = "baremetal") -> MemoryPlan:
+    """The arena as the firmware for `board` lays it out: within the RAM that is left, if that can be."""
+    left = room(board, layout)[1] - _ram_beside_arena(model, board, layout)
+    return compiler.plan(model.graph, compiler.flavour_of(board.cpu), ram_limit=left)
+
+
+def _ram_beside_arena(model: Model, board: Board, layout: str) -> int:
     fe = _front_end(model)
     stream = 0
     if fe:
@@ -221,13 +231,13 @@ def ram_bytes(model: Model, plan: MemoryPlan, board: Board, layout: str = "barem
 
         stream = FrontEnd(tables(fe)).state_bytes + fe.rows * (fe.values + 1)
     stack = board.stack_bytes if layout == "baremetal" else 0
-    return plan.arena_bytes + stream + 4 * len(model.graph.ops) + _APP_RAM_BYTES + stack
+    return stream + 4 * len(model.graph.ops) + _APP_RAM_BYTES + stack
 
 
 def rough_flash_bytes(model: Model, board: Board) -> int:
     """Flash of the firmware before it is compiled: weights and tables exactly, code roughly."""
-    flavour = compiler.flavour_of(board.cpu)
-    generated = compiler.emit(model, compiler.plan(model.graph, flavour), flavour)
+    plan = memory_plan(model, board)
+    generated = compiler.emit(model, plan, plan.flavour)
     fields = 4 * sum(len(_C_FIELD.findall(text)) for text in generated.values())
     return _array_bytes(generated) + fields + _table_bytes(_front_end(model)) + _CODE_BYTES
 
@@ -337,8 +347,9 @@ def _folder(path: Path) -> dict[str, bytes]:
 def _kernel_names(model: Model, flavour: str) -> set[str]:
     """The kernels of network and front end."""
     from mcu_asc.audio.frontend import kernel_sources
+    from mcu_asc.compiler.lower import base
 
-    return {*compiler.kernel_sources(model.graph, flavour), *(p.name for p in kernel_sources(flavour))}
+    return {*compiler.kernel_sources(model.graph, flavour), *(p.name for p in kernel_sources(base(flavour)))}
 
 
 def _kernels(names: Collection[str]) -> dict[str, bytes]:

@@ -241,6 +241,7 @@ class MemoryPlan:
     schedule: Schedule = Schedule()
     windows: Mapping[int, int] = field(default_factory=dict)  # tensor index -> rows that exist at a time
     moves: tuple[Move, ...] = ()
+    flavour: str = "ref"  # whose kernels it has room for: compiler/lower.py
 
     @property
     def lower_bound_bytes(self) -> int:
@@ -360,6 +361,9 @@ class CheckResult:
     views: tuple[CountView, ...]
     reasons: tuple[str, ...]  # one sentence for each limit that is exceeded
     warnings: tuple[str, ...] = ()
+    banded_layers: int = 0  # that run a few rows at a time
+    whole_arena_bytes: int = 0  # the arena if none did
+    extra_cycles: float = 0.0  # share of the cycles that bands cost, an estimate
 
 
 # ---- firmware ----------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ class Net:
         dilation: tuple[int, int] = (1, 1),
         padding: int = SAME,
         depthwise: bool = False,
+        zero: int | None = None,
     ) -> Net:
         out, options = self._window(size, stride, dilation, padding)
         in_c = self.shape[3]
@@ -61,7 +62,7 @@ class Net:
         gain = 1.2 / (64 * np.sqrt(taps)) * self.rng.uniform(0.5, 1.5, channels)
         w = self.file.weights(self.rng.integers(-127, 128, shape), gain, 3 if depthwise else 0)
         b = self.file.constant(self.rng.integers(-3000, 3000, channels), "int32", _SCALE * gain)
-        y = self._out((1, *out, channels))
+        y = self._out((1, *out, channels), zero)
         options |= {"dilationHFactor": dilation[0], "dilationWFactor": dilation[1]}
         if depthwise:
             kind, table = "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions"
@@ -157,7 +158,8 @@ def random_net(seed: int) -> bytes:
         past.append(n.now)
         match pick(0, 9):
             case 0 | 1 | 2:
-                n.conv(pick(1, 8), size, stride if pick(0, 1) else (1, 1), (1, 1), padding)
+                zero = -128 if pick(0, 1) else None  # as converters put it after a ReLU
+                n.conv(pick(1, 8), size, stride if pick(0, 1) else (1, 1), (1, 1), padding, zero=zero)
             case 3 | 4:
                 n.depthwise(size, stride if pick(0, 1) else (1, 1), padding, pick(1, 2))
             case 5:
@@ -180,6 +182,6 @@ def kim2021(rows: int = 431, seed: int = 5) -> bytes:
     """
     n = Net((1, rows, 256, 1), seed)
     for channels in (64, 128, 64):
-        n.conv(channels).pool("MAX")
+        n.conv(channels, zero=-128).pool("MAX")
     n.pool("MAX", (n.shape[1], 1), (1, 1))
     return n.dense(10).bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mcu_asc.compiler.bands import facts, trace
 from mcu_asc.device.build import compile_project
 from mcu_asc.device.targets import open_target
 from mcu_asc.nouns import Band, Schedule
+from mcu_asc.results.arena import areas, draw_arena
 from mcu_asc.results.check import check
 
 needs_arm = pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
@@ -112,6 +114,27 @@ def test_kim2021_fits_into_256_kib(tmp_path: Path) -> None:
     assert compiler.plan(model.graph, "dsp", schedule=Schedule()).arena_bytes > board.ram_bytes
     firmware.write(firmware.project(model, board), tmp_path / "kim")
     assert compile_project(tmp_path / "kim", "board").ram_bytes <= fit.ram_bytes
+
+
+def test_what_does_not_fit_says_what_would() -> None:
+    board = dataclasses.replace(config.load_board("nano33"), ram_bytes=200_000)
+    fit = check(compiler.read(netgen.kim2021()), board, None)
+    (reason,) = fit.reasons
+    missing = fit.ram_bytes - board.ram_bytes
+    assert not fit.fits and missing > 0
+    assert f"{missing:,} missing" in reason
+    assert f"'{fit.peak_layer}'" in reason
+    assert "even row by row" in reason and "rows instead of 431" in reason and "% as wide" in reason
+
+
+def test_the_arena_is_drawn(tmp_path: Path) -> None:
+    model, board = compiler.read(netgen.kim2021()), config.load_board("nano33")
+    draw_arena(model, board, tmp_path / "arena.png")
+    assert (tmp_path / "arena.png").stat().st_size > 10_000
+    plan = firmware.memory_plan(model, board)
+    found = list(areas(model.graph, plan))
+    assert {a.what for a in found} == {"tensor", "rows", "scratch"}
+    assert max(a.offset + a.bytes for a in found) <= plan.arena_bytes
 
 
 @needs_arm

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mcu_asc import __version__, paths
 from mcu_asc.compiler import bandcode
-from mcu_asc.compiler.lower import lower
+from mcu_asc.compiler.lower import base, lower
 from mcu_asc.compiler.ops.base import Array, Call, Code, Params
 from mcu_asc.nouns import Graph, MemoryPlan, Model
 
@@ -40,7 +40,7 @@ def emit(model: Model, plan: MemoryPlan, flavour: str = "ref") -> dict[str, byte
         if op.index not in banded
     }
     codes = {**whole, **{i: b.code for i, b in bands.items()}}
-    file, headers = _FILES[flavour]
+    file, headers = _FILES[base(flavour)]
     (source,), (result,) = graph.inputs, graph.outputs
     text = _template().render(
         version=__version__,

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 from mcu_asc.compiler import bands, overlap
-from mcu_asc.compiler.lower import lower
+from mcu_asc.compiler.lower import base, lower, within
 from mcu_asc.compiler.ops import OPS
 from mcu_asc.compiler.ops.base import Lowered
 from mcu_asc.compiler.schedule import lives, saved
@@ -25,6 +26,7 @@ from mcu_asc.nouns import Band, Graph, MemoryPlan, Move, Op, Schedule
 
 ALIGN = 16
 _REPAIRS = 12  # of each order
+_SCRATCH = (32_768, 16_384, 8_192, 4_096, 2_048, 1_024)  # limits for a kernel where RAM is short
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,32 @@ def plan(
 ) -> MemoryPlan:
     """Offsets for every activation and scratch area of `graph`, run by the kernels of `flavour`.
 
-    ram_limit  bytes that the arena should fit into
+    ram_limit  bytes that the arena should fit into; where it does not, kernels that need much scratch are
+               left out, and the flavour that remains is the plan's
     schedule   which ops run in bands; by default the smallest arena for at most 2 % more cycles, or what
                `ram_limit` asks for beyond that (schedule.py states the rule); Schedule() runs all ops whole
     """
     if schedule is None:
-        tried: dict[Schedule, MemoryPlan] = {}
 
         def arena(candidate: Schedule) -> int:
-            tried.setdefault(candidate, _plan(graph, flavour, candidate))
-            return tried[candidate].arena_bytes
+            return _plan(graph, flavour, candidate).arena_bytes
 
         schedule = choose(graph, flavour, ram_limit, arena)
-        if schedule in tried:
-            return tried[schedule]
+        if ram_limit is not None and arena(schedule) > ram_limit:
+            return _frugal(graph, flavour, ram_limit, _plan(graph, flavour, schedule))
     return _plan(graph, flavour, schedule)
+
+
+def _frugal(graph: Graph, flavour: str, ram_limit: int, best: MemoryPlan) -> MemoryPlan:
+    """With kernels that need less and less scratch, until it fits; else the smallest arena."""
+    if base(flavour) != flavour:
+        return best
+    for scratch in _SCRATCH:
+        if scratch < max(low.scratch for low in lower(graph, flavour)):
+            best = min(best, plan(graph, within(flavour, scratch), ram_limit), key=lambda p: p.arena_bytes)
+        if best.arena_bytes <= ram_limit:
+            break
+    return best
 
 
 class _Layout:
@@ -148,6 +161,7 @@ class _Layout:
             self.overlaps[y, self.owner[x]] = below[x]
 
 
+@lru_cache(maxsize=64)
 def _plan(graph: Graph, flavour: str, schedule: Schedule) -> MemoryPlan:
     segments = _segments(graph, schedule)
     layout = _layout(graph, flavour, schedule, segments)
@@ -163,6 +177,7 @@ def _plan(graph: Graph, flavour: str, schedule: Schedule) -> MemoryPlan:
         peak_op=by_op.index(max(by_op)),
         schedule=schedule,
         windows=layout.windows,
+        flavour=flavour,
         moves=tuple(
             Move(op, t, offsets[copy], graph.tensors[t].bytes)
             for b, (op, t) in sorted(layout.movable.items())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from mcu_asc import compiler
 from mcu_asc.compiler import budget as counting
-from mcu_asc.firmware import ram_bytes, room, rough_flash_bytes
-from mcu_asc.nouns import Board, Budget, CheckResult, Model
+from mcu_asc.compiler.lower import lower
+from mcu_asc.firmware import memory_plan, ram_bytes, room, rough_flash_bytes
+from mcu_asc.nouns import Board, Budget, CheckResult, MemoryPlan, Model, Schedule
 
 
 def check(model: Model, board: Board, budget: Budget | None, layout: str = "baremetal") -> CheckResult:
     """Counts, memory plan and limits in one result; the file is only read."""
-    plan = compiler.plan(model.graph, compiler.flavour_of(board.cpu))
+    plan = memory_plan(model, board, layout)
+    whole = compiler.plan(model.graph, compiler.flavour_of(board.cpu), schedule=Schedule())
     counts = compiler.counts(model.graph)
     counted = counting.views(model.graph, counts)
     flash_room, ram_room = room(board, layout)
@@ -23,6 +25,7 @@ def check(model: Model, board: Board, budget: Budget | None, layout: str = "bare
         reasons.append(
             f"{ram:,} bytes of RAM, {where} has {ram_room:,}: {ram - ram_room:,} missing; "
             f"the arena's peak of {plan.arena_bytes:,} is at layer '{peak}'"
+            f"{_remedies(model, plan, ram - ram_room)}"
         )
     if flash > flash_room:
         reasons.append(
@@ -40,8 +43,36 @@ def check(model: Model, board: Board, budget: Budget | None, layout: str = "bare
         peak_layer=peak,
         views=counted,
         reasons=tuple(reasons),
-        warnings=_warnings(model, board, budget),
+        warnings=(*_short_of_scratch(model, plan, board), *_warnings(model, board, budget)),
+        banded_layers=sum(b.last - b.first + 1 for b in plan.schedule.bands),
+        whole_arena_bytes=whole.arena_bytes,
+        extra_cycles=plan.schedule.extra_cycles / max(1, plan.schedule.cycles),
     )
+
+
+def _short_of_scratch(model: Model, plan: MemoryPlan, board: Board) -> tuple[str, ...]:
+    best = lower(model.graph, compiler.flavour_of(board.cpu))
+    slow = sum(a.sources != b.sources for a, b in zip(best, lower(model.graph, plan.flavour), strict=True))
+    if not slow:
+        return ()
+    return (f"{slow} layers run on slower kernels: the RAM is too short for the scratch of the fast ones",)
+
+
+def _remedies(model: Model, plan: MemoryPlan, missing: int) -> str:
+    """What would fit, roughly: tensors shrink with the input's rows and with the layers' channels."""
+    source = model.graph.tensors[model.graph.inputs[0]]
+    left = plan.arena_bytes - missing
+    tried = "even row by row" if plan.schedule.bands else "and no band of rows makes it smaller"
+    if left <= 0:
+        return f", {tried}; what else the firmware needs fills the RAM already"
+    share = left / plan.arena_bytes
+    found = []
+    if len(source.shape) == 4 and (rows := int(source.shape[1] * share)) >= 1:
+        found.append(f"an input of about {rows} rows instead of {source.shape[1]}")
+    if source.bytes < left:
+        width = (left - source.bytes) / (plan.arena_bytes - source.bytes)
+        found.append(f"layers there about {100 * width:.0f} % as wide")
+    return f", {tried}; what fits: {' or '.join(found) or 'a smaller input'}"
 
 
 def _warnings(model: Model, board: Board, budget: Budget | None) -> tuple[str, ...]:
