@@ -129,11 +129,14 @@ class Clip:
     """One labelled recording of a data set."""
 
     id: str  # unique within the data set; the file name where there is one
-    label: str
+    label: str  # of a multi-label clip its first tag, "" where it has none
     fold: int
     group: str  # the recording it was cut from: a group never crosses a split
     path: Path | None = None  # None: made by code, see the data set's loader
     device: str = ""
+    city: str = ""
+    tags: tuple[str, ...] = ()  # of a multi-label clip: every label that holds
+    offset: int = 0  # bytes into `path`, where one file holds many clips
 
 
 # ---- the compiled model ------------------------------------------------------------------------
