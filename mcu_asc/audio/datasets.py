@@ -65,6 +65,18 @@ class DatasetRow:
     pcm: Callable[[Clip, int], NDArray[np.int16]] | None = None  # None: the clip's file
     identity: Callable[[Clip], bytes] | None = None  # None: by the clip's file and its decoder
 
+    @property
+    def size(self) -> int:
+        """Bytes to fetch, as far as they are known before."""
+        return sum(remote.bytes for remote in self.remotes)
+
+
+def row_of(name: str) -> DatasetRow:
+    """A row of DATASETS; UsageError for an unknown name."""
+    if name not in DATASETS:
+        raise UsageError(f"unknown data set {name!r}", f"known: {', '.join(DATASETS)}")
+    return DATASETS[name]
+
 
 def open_dataset(name: str, root: Path | None = None, whole: bool = True) -> Dataset:
     """Open a data set of DATASETS.
@@ -74,9 +86,7 @@ def open_dataset(name: str, root: Path | None = None, whole: bool = True) -> Dat
     folder, table, column or file, and for a recording that lies in two folds.  With `whole` off a file of
     a clip may be missing.
     """
-    row = DATASETS.get(name)
-    if row is None:
-        raise UsageError(f"unknown data set {name!r}", f"known: {', '.join(DATASETS)}")
+    row = row_of(name)
     root = root or data_root()
     if row.needs_root:
         if root is None:
