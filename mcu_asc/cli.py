@@ -533,6 +533,9 @@ def _print_flashed(said: dict[str, Any]) -> None:
 @click.option("--resume", is_flag=True, help="Go on where a broken run stopped.")
 @click.option("--cycles", is_flag=True, help="Count cycles in the emulator (slower).")
 @click.option("--png", type=click.Path(path_type=Path), help="Draw the confusion matrix.")
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="Draw confidence against accuracy (PNG)."
+)
 @json_option
 def score(
     project: Path,
@@ -544,6 +547,7 @@ def score(
     resume: bool,
     cycles: bool,
     png: Path | None,
+    calibration: Path | None,
     as_json: bool,
 ) -> None:
     """Stream test clips to the firmware in PROJECT, score them, compare every logit with the host's."""
@@ -579,7 +583,11 @@ def score(
                 f"{e.hint}, then score again with --resume",
             ) from e
 
-    summary = {**identity, **scoring.summary(result, journal, list(oracles), session.retries)}
+    summary = {
+        **identity,
+        **scoring.summary(result, journal, list(oracles), session.retries),
+        **scoring.evaluation(clips, journal.done, result.labels),
+    }
     if cycles:
         summary["cycles_are"] = ESTIMATES.get(kind, "measured on the device")
     (project / f"score-{data}-{kind}.json").write_text(jsonlib.dumps(summary, indent=1) + "\n")
@@ -587,6 +595,10 @@ def score(
         from mcu_asc.results.report import draw_confusion
 
         draw_confusion(result, png)
+    if calibration and summary["calibration"]:
+        from mcu_asc.results.report import draw_reliability
+
+        draw_reliability(summary["calibration"], calibration)
     if as_json:
         _print_json(summary)
     else:
@@ -632,6 +644,7 @@ def _print_score(r: Report, summary: dict[str, Any], oracles: list[str], kind: s
     out.print(
         f"accuracy {100 * r.accuracy:.2f} % ({r.correct} of {r.clips} clips), log loss {r.log_loss:.4f}"
     )
+    _print_evaluation(summary)
     if r.compared:
         share = 100 * r.equal / r.compared
         out.print(
@@ -645,6 +658,31 @@ def _print_score(r: Report, summary: dict[str, Any], oracles: list[str], kind: s
         out.print(f"cycles per window: front end {front:,}, model {net:,} ({summary['cycles_are']})")
     if summary["retries"]:
         out.print(f"note: {summary['retries']} transfers were asked for again")
+
+
+def _print_evaluation(summary: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    out = _out()
+    said = f"mean class-wise accuracy {100 * summary['mean_class_accuracy']:.2f} %"
+    if bounds := summary["interval"]["accuracy"]:
+        low, high = (100 * v for v in bounds)
+        said += (
+            f"; 95 % interval of the accuracy {low:.1f} to {high:.1f} % "
+            f"(bootstrap over {summary['interval']['recordings']} recordings)"
+        )
+    out.print(said)
+    for what, key in (("device", "devices"), ("city", "cities")):
+        if not summary[key]:
+            continue
+        table = Table()
+        table.add_column(what)
+        for column in ("clips", "accuracy", "log loss"):
+            table.add_column(column, justify="right")
+        for name, part in summary[key].items():
+            row = f"{part['clips']:,}", f"{100 * part['accuracy']:.2f} %", f"{part['log_loss']:.4f}"
+            table.add_row(name, *row)
+        out.print(table)
 
 
 @cli.command()

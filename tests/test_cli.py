@@ -104,6 +104,17 @@ def test_host_and_emulator_score_the_same_and_every_logit_agrees(asc: Asc, proje
         "against": ["TFLM interpreter", "host C"],
     }
     assert host["parity"]["equal"] == CLIPS
+    for key in (
+        "mean_class_accuracy",
+        "macro_log_loss",
+        "window_accuracy",
+        "interval",
+        "devices",
+        "calibration",
+    ):
+        assert emulator[key] == host[key], key
+    assert sum(part["clips"] for part in host["devices"].values()) == CLIPS
+    assert host["cities"] is None
 
 
 def test_counting_cycles_changes_no_answer(asc: Asc, project: Path) -> None:

@@ -15,6 +15,7 @@ RANKS = {
     "paths": 1,  # config reads files where paths finds them
     "toolchain": 2,
     "decide": 2,
+    "metrics": 2,
     "native": 3,
     "_native": 2,
     "audio": 4,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mcu_asc import compiler, paths
 from mcu_asc.compiler.budget import over_budget, views
 from mcu_asc.config import load_budget
 from mcu_asc.errors import UsageError
-from mcu_asc.nouns import CountView
-from mcu_asc.results.report import draw_confusion
-from mcu_asc.results.score import ClipScore, Journal, report
+from mcu_asc.metrics import reliability
+from mcu_asc.nouns import Clip, CountView
+from mcu_asc.results.report import draw_confusion, draw_reliability
+from mcu_asc.results.score import ClipScore, Journal, evaluation, report
 
 LABELS = ("cat", "dog")
 
@@ -38,6 +42,46 @@ def test_report_by_hand() -> None:
     assert r.confusion == ((1, 1), (0, 2))
     assert r.log_loss == pytest.approx(-(math.log(0.8) + math.log(0.3) + math.log(0.5)) / 4)
     assert (r.compared, r.equal) == (4, 3)
+
+
+def test_evaluation_by_hand() -> None:
+    clips = [
+        Clip("1", "cat", 4, "p", device="a", city="lyon"),
+        Clip("2", "cat", 4, "p", device="b", city="lyon"),
+        Clip("3", "dog", 4, "q", device="a", city="paris"),
+        Clip("4", "dog", 4, "r", device="a", city="paris"),
+    ]
+    sure = {"1": (0.8, 2), "2": (0.7, 0), "3": (0.5, 1), "4": (1.0, 2)}
+    scores = {
+        s.id: dataclasses.replace(s, confidence=sure[s.id][0], windows_right=sure[s.id][1]) for s in SCORES
+    }
+    found = evaluation(clips, scores, LABELS)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["mean_class_accuracy"] == 0.75
+    assert found["class_accuracy"] == {"cat": 0.5, "dog": 1.0}
+    assert found["window_accuracy"] == 5 / 8
+    cat, dog = -(math.log(0.8) + math.log(0.3)) / 2, -math.log(0.5) / 2
+    assert found["macro_log_loss"] == pytest.approx((cat + dog) / 2)
+    assert found["interval"]["recordings"] == 3
+    assert found["interval"]["accuracy"] == [0.5, 1.0]
+    assert {d: (p["clips"], p["accuracy"]) for d, p in found["devices"].items()} == {
+        "a": (3, 1.0),
+        "b": (1, 0.0),
+    }
+    assert found["cities"]["lyon"]["accuracy"] == 0.5
+    assert found["calibration"]["error"] == pytest.approx((0.2 + 0.7 + 0.5 + 0.0) / 4)
+
+    bare = [dataclasses.replace(c, device="", city="", group="p") for c in clips]
+    found = evaluation(bare, {s.id: s for s in SCORES}, LABELS)  # a journal of old
+    assert found["devices"] is found["cities"] is found["calibration"] is found["window_accuracy"] is None
+    assert found["interval"]["accuracy"] is None  # one recording
+
+
+def test_reliability_is_drawn(tmp_path: Path) -> None:
+    bins = reliability(np.array([0.3, 0.9, 0.95]), np.array([False, True, True]))
+    calibration = {"error": 0.1, "bins": [dataclasses.asdict(b) for b in bins if b.clips]}
+    draw_reliability(calibration, tmp_path / "r.png")
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_clips_is_an_error() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcu_asc import metrics
 from mcu_asc.audio.datasets import Dataset
 from mcu_asc.decide import decide
 from mcu_asc.errors import UsageError
@@ -34,6 +35,8 @@ class ClipScore:
     frontend_cycles: int  # over the clip; 0 where nobody counts
     model_cycles: int
     windows: int
+    confidence: float | None = None  # the answer's probability; None in journals that did not keep it
+    windows_right: int | None = None  # windows whose own largest logit is the label's
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,15 @@ class Judge:
         assert output is not None  # the reader refuses an output without one
         return Judge(model.card, output)
 
+    def logits(self, result: ClipResult) -> NDArray[np.float64]:
+        """The windows' logits as real numbers, (windows, classes)."""
+        logits = np.array([np.frombuffer(w.logits, np.int8) for w in result.windows], np.float64)
+        return (logits - self.output.zero_point[0]) * self.output.scale[0]
+
     def probabilities(self, result: ClipResult) -> NDArray[np.float64]:
         """Class probabilities of a clip by the card's decision rule."""
-        logits = np.array([np.frombuffer(w.logits, np.int8) for w in result.windows], np.float64)
-        real = (logits - self.output.zero_point[0]) * self.output.scale[0]
         alive = np.array([w.alive_rows for w in result.windows])
-        return decide(real, alive, self.card.front_end.rows, self.card.decision)
+        return decide(self.logits(result), alive, self.card.front_end.rows, self.card.decision)
 
 
 def score_clip(
@@ -79,6 +85,8 @@ def score_clip(
         sum(w.frontend_cycles for w in result.windows),
         sum(w.model_cycles for w in result.windows),
         len(ours),
+        float(p.max()),
+        int(np.sum(judge.logits(result).argmax(1) == labels.index(clip.label))),
     )
 
 
@@ -136,6 +144,11 @@ def score_all(
     Errors of the device pass through; the journal then holds every clip scored so far.
     """
     labels = judge.card.labels
+    if ds.multi_label:
+        raise UsageError(
+            f"data set {ds.name} has several labels a clip",
+            "a device's answer is one label: score another set",
+        )
     for clip in clips:
         if clip.label not in labels:
             raise UsageError(
@@ -165,6 +178,65 @@ def summary(result: Report, journal: Journal, oracles: Sequence[str], retries: i
         "frontend_cycles_per_window": sum(s.frontend_cycles for s in journal.done.values()) // windows,
         "model_cycles_per_window": sum(s.model_cycles for s in journal.done.values()) // windows,
     }
+
+
+def evaluation(
+    clips: Sequence[Clip], scores: Mapping[str, ClipScore], labels: Sequence[str]
+) -> dict[str, Any]:
+    """What `score --json` adds to accuracy and log loss; see mcu_asc.metrics.
+
+    `scores` holds every clip by its id.  Keys: mean_class_accuracy, class_accuracy, macro_log_loss,
+    window_accuracy, interval (95 %, over recordings), devices, cities, calibration; None where the clips or
+    an old journal do not say.
+    """
+    lines = [scores[clip.id] for clip in clips]
+    truth = np.array([labels.index(s.label) for s in lines])
+    answer = np.array([labels.index(s.answer) for s in lines])
+    loss = np.array([s.loss for s in lines])
+    n = len(labels)
+    groups = [clip.group for clip in clips]
+
+    def interval(statistic: Callable[[NDArray[np.int64]], float]) -> list[float] | None:
+        found = metrics.bootstrap(statistic, groups)
+        return [found.low, found.high] if found else None
+
+    def by(keys: list[str]) -> dict[str, Any] | None:
+        if not any(keys):
+            return None
+        parts = metrics.parts(keys, truth, answer, loss, n)
+        return {str(key): asdict(part) for key, part in parts.items()}
+
+    each = metrics.class_accuracy(truth, answer, n)
+    return {
+        "mean_class_accuracy": metrics.macro(each),
+        "class_accuracy": {
+            label: float(a) for label, a in zip(labels, each, strict=True) if not math.isnan(a)
+        },
+        "macro_log_loss": metrics.macro(metrics.class_means(loss, truth, n)),
+        "window_accuracy": _window_accuracy(lines),
+        "interval": {
+            "level": 0.95,
+            "recordings": len(set(groups)),
+            "accuracy": interval(lambda i: metrics.accuracy(truth[i], answer[i])),
+            "mean_class_accuracy": interval(lambda i: metrics.mean_class_accuracy(truth[i], answer[i], n)),
+        },
+        "devices": by([clip.device for clip in clips]),
+        "cities": by([clip.city for clip in clips]),
+        "calibration": _calibration(lines, truth == answer),
+    }
+
+
+def _window_accuracy(lines: Sequence[ClipScore]) -> float | None:
+    right = [s.windows_right for s in lines if s.windows_right is not None]
+    return sum(right) / sum(s.windows for s in lines) if len(right) == len(lines) else None
+
+
+def _calibration(lines: Sequence[ClipScore], right: NDArray[np.bool_]) -> dict[str, Any] | None:
+    confidence = [s.confidence for s in lines if s.confidence is not None]
+    if len(confidence) < len(lines):
+        return None
+    bins = metrics.reliability(np.array(confidence), right)
+    return {"error": metrics.calibration_error(bins), "bins": [asdict(b) for b in bins if b.clips]}
 
 
 def report(scores: Iterable[ClipScore], labels: tuple[str, ...]) -> Report:
