@@ -12,6 +12,7 @@ import hashlib
 import http.client
 import json
 import shutil
+import ssl
 import stat
 import tarfile
 import time
@@ -141,7 +142,7 @@ def _download(remote: Remote, part: Path, say: Progress, timeout_s: float, pause
                 break
         except urllib.error.URLError as error:
             reason = str(error.reason)
-        except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
+        except (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
             reason = str(error) or type(error).__name__
         after = part.stat().st_size if part.exists() else 0
         misses = 0 if after > before else misses + 1

@@ -8,7 +8,8 @@ DCASE 2020.  Facts and where they are from:
   datasets/tut.py; the md5 of 2022's audio agree with soundata's.
 - Names SCENE-CITY-LOCATION-SEGMENT[-PART]-DEVICE.wav (PART, the second within the ten, since 2022), counts of
   clips per fold and label, and that a location lies in one subset: the releases' README, as soundata quotes
-  it.  2020 has a tenth of 2022's: the same segments, not yet cut.
+  it; the lists of 2019, which were at hand, agree in all three.  2020 has a tenth of 2022's: the same
+  segments, not yet cut.
 - evaluation_setup/fold1_train.csv and fold1_evaluate.csv, tab-separated, columns filename and scene_label.
   What they do not name (devices s4 to s6 of training locations) is in neither fold and is left out.
 - splitN.csv and test.csv (column filename): the release "files" of CPJKU/dcase2024_task1_baseline, which

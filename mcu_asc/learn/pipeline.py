@@ -95,6 +95,8 @@ def _claim(run: RunDir, recipe: Recipe, resume: bool) -> None:
 
 
 def _labels(recipe: Recipe, ds: Dataset, where: str) -> tuple[str, ...]:
+    if ds.multi_label:
+        raise UsageError(f"{where}: data: {ds.name} has several labels a clip", "choose a set with one label")
     if unknown := [label for label in recipe.data.labels if label not in ds.labels]:
         raise UsageError(f"{where}: data: {ds.name} has no label '{unknown[0]}'", ", ".join(ds.labels))
     return tuple(label for label in ds.labels if label in (recipe.data.labels or ds.labels))
