@@ -381,6 +381,19 @@ def _print_check(r: CheckResult, board: str, budget: str) -> None:
 @click.option("--flash", "then_flash", is_flag=True, help="Then flash it, as mcu-asc flash does.")
 @format_option
 @click.option("--compile", "compile_sketch", is_flag=True, help="Compile the sketch with arduino-cli.")
+@click.option(
+    "--engine",
+    type=click.Choice(["aot", "tflm"]),
+    default="aot",
+    show_default=True,
+    help="Compiled ahead of time, or TFLite Micro's interpreter.",
+)
+@click.option(
+    "--tflm",
+    "library",
+    type=click.Path(path_type=Path),
+    help="TFLite Micro for --engine tflm: tree, built checkout, or Arduino library. [default: $MCU_ASC_TFLM]",
+)
 @json_option
 def build(
     tflite: str | None,
@@ -390,10 +403,13 @@ def build(
     then_flash: bool,
     layout: str,
     compile_sketch: bool,
+    engine: str,
+    library: Path | None,
     as_json: bool,
 ) -> None:
     """Compile TFLITE to a firmware project and link it: firmware.elf, .hex, .bin, or a sketch for Arduino."""
     from mcu_asc import firmware
+    from mcu_asc.compiler import tflm
     from mcu_asc.device import build as building
     from mcu_asc.results.check import check as run_check
 
@@ -402,7 +418,8 @@ def build(
     fit = run_check(model, the_board, None, layout)
     if not fit.fits:
         raise OverBudget("does not fit: " + "; ".join(fit.reasons), "see mcu-asc check")
-    project = firmware.project(model, the_board, layout=layout)
+    found = tflm.locate(library) if engine == "tflm" else None
+    project = firmware.project(model, the_board, engine, layout, found)
     suffix = "" if layout == "baremetal" else f"-{layout}"
     target = out or Path("build") / f"{project.name}-{the_board.name}{suffix}"
     firmware.write(project, target)

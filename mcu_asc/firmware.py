@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mcu_asc import __version__, compiler, config, paths
+from mcu_asc.compiler import tflm
 from mcu_asc.decide import alive_level
 from mcu_asc.errors import UsageError
 from mcu_asc.nouns import Board, FirmwareProject, FrontEndConfig, MemoryPlan, Model
@@ -24,7 +25,7 @@ FORMAT = "mcu-asc firmware project"
 
 LAYOUTS = ("baremetal", "arduino")
 
-_ENGINES = ("aot",)
+_ENGINES = ("aot", "tflm")
 _HOST_FLAVOUR = "ref"  # of firmware/kernels; the board's follows from its core
 _FAST = ("asc_bands.c", "asc_frontend.c", "asc_magnitude.c")  # what takes the time, beside the kernels
 # What `check` adds before anything is linked; tests hold both against linked firmware.
@@ -39,16 +40,28 @@ _C_ARRAY = re.compile(rb"^static const (\w+) \w+\[(\d+)\]", re.MULTILINE)
 _C_FIELD = re.compile(rb"^    \.\w+ = ", re.MULTILINE)  # of generated parameters: a word each, at least
 
 
-def project(model: Model, board: Board, engine: str = "aot", layout: str = "baremetal") -> FirmwareProject:
+def project(
+    model: Model,
+    board: Board,
+    engine: str = "aot",
+    layout: str = "baremetal",
+    library: tflm.Library | None = None,
+) -> FirmwareProject:
     """The whole project as files; nothing is read but our own sources, nothing written.
 
+    engine  "aot": the compiled network; "tflm": TFLite Micro's interpreter out of the `library` given.
     layout  "baremetal": a Makefile, our own start-up and drivers; "arduino": a sketch for the board's core.
     Both build the same application for this machine, `make host`.
-    Raises UsageError: a front end that does not match the network's input, a board without a port or core.
+    Raises UsageError: a front end that does not match the network's input, a board without a port or core,
+    a model or layout that the engine does not take.  ToolMissing: no interpreter to measure tflm's arena with.
     """
     if engine not in _ENGINES:
         raise UsageError(f"unknown engine '{engine}'", "known: " + ", ".join(_ENGINES))
     room(board, layout)
+    if engine == "tflm" and layout != "baremetal":
+        raise UsageError(
+            "the engine tflm comes in the format baremetal only", "use --engine aot for a sketch"
+        )
     fe = _front_end(model)
     graph, plan = model.graph, memory_plan(model, board, layout)
     flavour = plan.flavour
@@ -72,10 +85,19 @@ def project(model: Model, board: Board, engine: str = "aot", layout: str = "bare
         "linker_script": f"{board.soc}.ld",
         "fingerprint": model.fingerprint,
     }
-    generated = compiler.emit(model, plan, flavour)
-    host_generated = compiler.emit(model, host_plan, _HOST_FLAVOUR)
-    board_only = {*generated, *_kernel_names(model, flavour)}
-    host_only = {*host_generated, *_kernel_names(model, _HOST_FLAVOUR)}
+    if engine == "tflm":
+        assert library is not None
+        place = tflm.arena(model)
+        context |= {"tflm": library, "arena_bytes": place.bytes, "host_arena_bytes": place.bytes}
+        generated = host_generated = tflm.emit(model, place)
+        constants = len(model.content)
+    else:
+        context["tflm"] = None
+        generated = compiler.emit(model, plan, flavour)
+        host_generated = compiler.emit(model, host_plan, _HOST_FLAVOUR)
+        constants = _array_bytes(generated)
+    board_only = {*generated, *_kernel_names(model, flavour, engine)}
+    host_only = {*host_generated, *_kernel_names(model, _HOST_FLAVOUR, engine)}
     src = {
         **_folder(paths.firmware_dir() / "asc"),
         **_folder(paths.firmware_dir() / "ports"),
@@ -114,8 +136,9 @@ def project(model: Model, board: Board, engine: str = "aot", layout: str = "bare
         "card": json.loads(config.card_to_json(model.card)) if model.card else None,
         "layers": [{"index": i, "name": c.name, "op": c.kind, "macs": c.macs} for i, c in enumerate(counts)],
         "weight_bytes": context["weight_bytes"],
-        "table_bytes": _table_bytes(fe) + _array_bytes(generated) - context["weight_bytes"],
-        "arena_bytes": plan.arena_bytes,
+        "table_bytes": _table_bytes(fe) + constants - context["weight_bytes"],
+        "engine": engine,
+        "arena_bytes": context["arena_bytes"],
         "input_bytes": context["input_bytes"],
         "files": sorted([*files, MANIFEST]),
     }
@@ -344,12 +367,13 @@ def _folder(path: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.suffix in (".c", ".cpp", ".h", ".S")}
 
 
-def _kernel_names(model: Model, flavour: str) -> set[str]:
-    """The kernels of network and front end."""
+def _kernel_names(model: Model, flavour: str, engine: str) -> set[str]:
+    """The kernels of network and front end; another engine has the network's in its library."""
     from mcu_asc.audio.frontend import kernel_sources
     from mcu_asc.compiler.lower import base
 
-    return {*compiler.kernel_sources(model.graph, flavour), *(p.name for p in kernel_sources(base(flavour)))}
+    network = compiler.kernel_sources(model.graph, flavour) if engine == "aot" else ()
+    return {*network, *(p.name for p in kernel_sources(base(flavour)))}
 
 
 def _kernels(names: Collection[str]) -> dict[str, bytes]:

@@ -55,7 +55,7 @@ static void invoke(uint8_t *arena, asc_probe_fn *probe, void *context)
     }
 }
 
-const asc_model asc_net = {@ARENA@, 2, 64, @INPUTS@, 16, @OUTPUTS@, invoke};
+const asc_model asc_net = {@ARENA@, 2, 64, @INPUTS@, 16, @OUTPUTS@, invoke, NULL};
 """
 
 

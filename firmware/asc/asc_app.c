@@ -107,9 +107,17 @@ static void set_guards(asc_app *app)
     }
 }
 
-/* Looks whether the last inference stayed in its place. */
-static void look_at_guards(asc_app *app)
+/* Before the first inference and after each: does the engine work, has all stayed in its place? */
+static void look_for_damage(asc_app *app)
 {
+    const asc_model *model = app->project->model;
+    const char *said = model->check != NULL ? model->check(app->m.arena) : NULL;
+    if (said != NULL) {
+        app->damage = said;
+        app->damage_code = ASC_ERROR_ENGINE;
+        return;
+    }
+    app->damage_code = ASC_ERROR_MEMORY;
     if (asc_port_stack_used() == ASC_PORT_STACK_BROKEN) {
         app->damage = "the stack is too small";
     }
@@ -126,7 +134,7 @@ static void report_damage(asc_app *app)
 {
     app->kind = 0;
     app->outcome = 2;
-    send_error(app, ASC_ERROR_MEMORY, app->damage);
+    send_error(app, app->damage_code, app->damage);
 }
 
 /* ---- the model ---- */
@@ -163,7 +171,7 @@ static void infer(asc_app *app, uint32_t alive)
     model->invoke(app->m.arena, NULL, NULL);
     start = asc_port_cycles() - start;
     asc_port_led(0);
-    look_at_guards(app);
+    look_for_damage(app);
     if (app->damage != NULL) {
         return;
     }
@@ -426,7 +434,7 @@ static void bench(asc_app *app, const asc_frame *frame)
     app->layer_start = cycles;
     model->invoke(app->m.arena, probe, app);
     cycles = asc_port_cycles() - cycles;
-    look_at_guards(app);
+    look_for_damage(app);
     if (app->damage != NULL) {
         report_damage(app);
         return;
@@ -490,7 +498,7 @@ static void answer(asc_app *app, const asc_frame *frame)
     } else if (found == NULL) {
         refuse(app, ASC_ERROR_TYPE, "no such command");
     } else if (app->damage != NULL) {
-        refuse(app, ASC_ERROR_MEMORY, app->damage);
+        refuse(app, app->damage_code, app->damage);
     } else if (app->project->fe != NULL && asc_fe_state_bytes(app->project->fe) > app->m.fe_bytes) {
         refuse(app, ASC_ERROR_PROJECT, "front end needs more memory than it was given");
     } else {
@@ -504,6 +512,7 @@ void asc_app_init(asc_app *app, const asc_project *project, const asc_app_memory
     app->project = project;
     app->m = *memory;
     set_guards(app);
+    look_for_damage(app);
     arm(app);
 }
 

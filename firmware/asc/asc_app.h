@@ -52,7 +52,8 @@ typedef struct {
     uint32_t crc; /* of the bytes taken */
     uint32_t row, window, frontend_cycles;
 
-    const char *damage; /* what has left its place in memory, for good; NULL while nothing has */
+    const char *damage; /* what has gone wrong for good; NULL while nothing has */
+    uint32_t damage_code;
 
     uint32_t layers, layer_start; /* measured by bench: how many, and the counter at the last one's end */
 

@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Called with a layer's index, 0 .. layers-1, after the layer, or after each piece of one that runs a few rows
- * at a time, in turns with others; NULL where nobody measures. */
+/* Called with a layer's index, 0 .. layers-1, after the layer, or after each piece of one that runs a few
+ * rows at a time, in turns with others; NULL where nobody measures. */
 typedef void asc_probe_fn(void *context, uint32_t layer);
 
 typedef struct {
@@ -20,6 +20,9 @@ typedef struct {
     uint32_t output_offset; /* in the arena; valid after invoke, until the next input is written */
     uint32_t output_bytes;
     void (*invoke)(uint8_t *arena, asc_probe_fn *probe, void *context);
+    /* For engines that can fail, else NULL.  Called before the first input is written, then after each
+     * invoke: what has gone wrong, or NULL. */
+    const char *(*check)(uint8_t *arena);
 } asc_model;
 
 extern const asc_model asc_net;

@@ -52,6 +52,7 @@ enum {
     ASC_ERROR_NOTHING = 6, /* STATUS, but nothing was asked before */
     ASC_ERROR_PROJECT = 7, /* the firmware was built with wrong sizes */
     ASC_ERROR_MEMORY = 8,  /* the stack or the arena left its place; nothing after it counts until a reset */
+    ASC_ERROR_ENGINE = 9,  /* the engine could not start, or failed; as ASC_ERROR_MEMORY */
 };
 
 /* CRC-32 of `n` bytes going on from `crc`, as zlib's crc32(): start with 0. */

@@ -34,7 +34,7 @@ _REASON_S = 2.0  # from a line's end until an emulator's reason is known
 _STILL_S = 0.1  # twice the time after which a device takes a partial cell as it is
 _AGAIN = "check the cable and the baud rate, then run again"
 _REPORT_IT = "a bug in the firmware, unless somebody ended it: please report it"
-_MEMORY = 8  # ASC_ERROR_MEMORY
+_MEMORY, _ENGINE = 8, 9  # ASC_ERROR_MEMORY and _ENGINE
 _LOST = (5, 6)  # asc_wire.h: ASC_ERROR_ABORTED and _NOTHING, the errors that asking again may mend
 
 _HELLO = struct.Struct("<8s7IHHI")
@@ -400,6 +400,10 @@ def _error(frame: Frame) -> Exception:
     if code == _MEMORY:
         return DeviceError(
             f"the device stopped: {text}", "give the board more stack_bytes, or report a bug; then reset it"
+        )
+    if code == _ENGINE:
+        return DeviceError(
+            f"the engine stopped: {text}", "build with another version of TFLM, or --engine aot"
         )
     return DeviceError(f"the device refused (error {code}): {text}", "build the project and flash it again")
 

@@ -17,6 +17,7 @@ void asc_fault_entry(void);
 
 /* No peripheral interrupt can come with PRIMASK set, so the table ends after the system's. */
 typedef void asc_vector(void);
+extern asc_vector *const asc_init_start[], *const asc_init_end[]; /* none in C */
 __attribute__((section(".vectors"), used)) static asc_vector *const vectors[16] = {
     [0] = (asc_vector *)(uintptr_t)asc_stack_top, /* initial stack pointer */
     [1] = asc_reset,
@@ -64,6 +65,9 @@ void asc_start(void)
     memcpy(asc_data_start, asc_data_load, (uintptr_t)asc_data_end - (uintptr_t)asc_data_start);
     memset(asc_bss_start, 0, (uintptr_t)asc_bss_end - (uintptr_t)asc_bss_start);
     paint_stack();
+    for (asc_vector *const *p = asc_init_start; p < asc_init_end; ++p) {
+        (*p)();
+    }
     (void)main();
     for (;;) {
         __asm volatile("wfi");
