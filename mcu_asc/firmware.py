@@ -53,7 +53,7 @@ def project(
     layout  "baremetal": a Makefile, our own start-up and drivers; "arduino": a sketch for the board's core.
     Both build the same application for this machine, `make host`.
     Raises UsageError: a front end that does not match the network's input, a board without a port or core,
-    a model or layout that the engine does not take.  ToolMissing: no interpreter to measure tflm's arena with.
+    a model or layout that the engine does not take.  ToolMissing: no interpreter to measure the arena with.
     """
     if engine not in _ENGINES:
         raise UsageError(f"unknown engine '{engine}'", "known: " + ", ".join(_ENGINES))
