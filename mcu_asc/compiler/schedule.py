@@ -57,7 +57,8 @@ def _work(graph: Graph, op: Op, rows: int) -> float:
         pixels = -(-rows * width // 4) * 4
         return pixels * channels * (1.06 * taps + 11)
     if op.kind == "DEPTHWISE_CONV_2D" and op.attrs.size == (3, 3):
-        return 40 * y.shape[3] * min(_strips(op, rows, y.shape[2]), _strips(op, y.shape[2], rows))
+        per_channel = 36 if op.attrs.stride[0] == 1 else 53
+        return per_channel * y.shape[3] * min(_strips(rows, y.shape[2]), _strips(y.shape[2], rows))
     share = rows / y.shape[1] if len(y.shape) == 4 else 1.0
     macs = OPS[op.kind].macs(graph, op)
     per_mac = 6.0 if op.kind == "DEPTHWISE_CONV_2D" else 1.3
@@ -65,10 +66,9 @@ def _work(graph: Graph, op: Op, rows: int) -> float:
     return share * (macs * per_mac if macs else read * _PER_BYTE)
 
 
-def _strips(op: Op, along: int, across: int) -> float:
-    """Strips of two input rows, and what each costs at its start."""
-    stride: int = op.attrs.stride[0]
-    return -(-across * stride // 2) * (along + 2.5)
+def _strips(along: int, across: int) -> float:
+    """Strips of two output rows, and what each costs at its start."""
+    return -(-across // 2) * (along + 2.5)
 
 
 def band_cycles(graph: Graph, pieces: Sequence[Piece], windows: Mapping[int, int]) -> float:
