@@ -266,6 +266,29 @@ class LayerCount:
     moved_bytes: int  # inputs, output and parameters, each once
 
 
+@dataclass(frozen=True)
+class WeightBlock:
+    """Weights that are zero together cost no time: so many output channels, input channels, taps of a row.
+
+    Taps are grouped from the left; those left over at a row's end are blocks of one tap.
+    """
+
+    channels: int = 2
+    depth: int = 4
+    taps: int = 3
+
+    def columns(self, width: int) -> NDArray[np.int64]:
+        """The block that each tap of a row of `width` taps belongs to."""
+        grouped = width // self.taps * self.taps
+        return np.array(
+            [x // self.taps if x < grouped else x - grouped + grouped // self.taps for x in range(width)],
+            np.int64,
+        )
+
+
+BLOCK = WeightBlock()  # what the kernels for a Cortex-M4 skip; what training with blocks zeroes
+
+
 # ---- limits ------------------------------------------------------------------------------------
 
 

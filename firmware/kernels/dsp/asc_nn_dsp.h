@@ -35,6 +35,13 @@ typedef struct {
 typedef void asc_gemm4_fn(const uint32_t *columns, const uint32_t *weights, int8_t *y, const asc_gemm *shape);
 asc_gemm4_fn asc_gemm4_packed, asc_gemm4_wide, asc_gemm4_fixed;
 
+/* The same without the blocks of weights that are zero: 2 channels x 4 values of K, that is 2 pairs.  The
+ * stream holds, for each pair of channels, a list, whose first word comes before the two biases, and the
+ * scales. A list: a word, how many blocks its first group has less than 8, or 8 when there is no group; the
+ * groups.  A group: the weights of its blocks; a word, 0 when another group follows, which has 8 blocks, or
+ * else 8; 8 bytes, how many zero blocks to skip before each, those of missing blocks first. */
+asc_gemm4_fn asc_gemm4_sparse_packed, asc_gemm4_sparse_wide, asc_gemm4_sparse_fixed;
+
 /* 4 rows of n values -> columns; groups of four K become the pairs (0, 2), (1, 3), the last one to three
  * values (0, -), (0, 1), (0, 2) (1, -). */
 void asc_expand4(const int8_t *const x[4], uint32_t *columns, uint32_t n);
@@ -103,6 +110,10 @@ void asc_winograd_rest(const int8_t *x, uint32_t *columns, uint32_t channels, ui
 typedef void asc_winograd_kernel(const uint32_t *columns, const uint32_t *weights, int8_t *y,
                                  const asc_winograd *shape);
 asc_winograd_kernel asc_winograd_fixed, asc_winograd_linear;
+
+/* The same with a list (asc_gemm4_sparse) in place of the words of passes 1, 2, 0 and 3; these end with 8, 9,
+ * 10 and 11. */
+asc_winograd_kernel asc_winograd_sparse_fixed, asc_winograd_sparse_linear;
 
 /* CONV_2D, stride 1, channels a multiple of 4, kernel three columns wide and more. */
 typedef struct {

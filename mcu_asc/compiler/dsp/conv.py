@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.dsp import winograd
+from mcu_asc.compiler.dsp import sparse, winograd
 from mcu_asc.compiler.dsp.fast import Fast, fixed
 from mcu_asc.compiler.dsp.matrix import (
     Matrix,
@@ -22,7 +24,14 @@ from mcu_asc.compiler.ops import OPS
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.nouns import Graph, Op
 
-_GEMM4 = ("asc_gemm4.S", "asc_expand4.S")
+
+def _product(graph: Graph, op: Op) -> tuple[Matrix, Fast] | None:
+    """The op as a product, if it has the fast form; weights that no output depends on are zero."""
+    m = matrix(graph, op)
+    f = m.fast()
+    if f is None:
+        return None
+    return replace(m, weights=np.where(f.multiplier[:, None] == 0, np.int8(0), m.weights)), f
 
 
 def _taken(weights: NDArray[np.int8], order: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -40,16 +49,17 @@ def pack_gemm4(weights: NDArray[np.int8], order: NDArray[np.int64]) -> NDArray[n
 
 
 def _gemm(
-    graph: Graph, op: Op, m: Matrix, f: Fast, order: NDArray[np.int64]
-) -> tuple[Array, dict[str, int | str | tuple[int, ...]]]:
-    """The stream of weights and the fields of asc_gemm4.
+    graph: Graph, op: Op, m: Matrix, f: Fast, order: NDArray[np.int64], skip: str
+) -> tuple[Array, dict[str, int | str | tuple[int, ...]], tuple[str, ...]]:
+    """The stream of weights, the fields and the sources of asc_gemm4, or of asc_gemm4_sparse.
 
     Weights of int16 save a cycle a pair of K and two per output, for one byte of flash more a weight.
+    skip  what sparse.form says
     """
     n = len(m.weights)
     name = f"op{op.index}_weights"
     two = 2 * _taken(m.weights, order)
-    if not worth_flash(pixels(graph, op) / 4, 4):
+    if skip == "packed" or (not skip and not worth_flash(pixels(graph, op) / 4, 4)):
         form = "packed"
         words = pack_gemm4(m.weights, order).astype(np.int64)
         parts = by_pairs(f.bias[:, None]), words, by_pairs(f.scales)
@@ -61,20 +71,22 @@ def _gemm(
         parts = by_pairs(2 * f.bias[:, None]), wide_words(two), by_pairs(f.scales)
     fields: dict[str, int | str | tuple[int, ...]] = {
         "shape": (len(order), (n + 1) // 2, n),
-        "gemm": f"asc_gemm4_{form}",
+        "gemm": f"asc_gemm4_{'sparse_' if skip else ''}{form}",
         "weights": name,
     }
-    return Array("uint32_t", name, stream(*parts)), fields
+    content = sparse.gemm_stream(*parts, form == "packed") if skip else stream(*parts)
+    sources = ("asc_gemm4_sparse.S" if skip else "asc_gemm4.S", "asc_expand4.S")
+    return Array("uint32_t", name, content), fields, sources
 
 
 def _pointwise(graph: Graph, op: Op, count: int) -> Lowered | None:
-    m = matrix(graph, op)
-    f = m.fast()
-    if f is None:
+    product = _product(graph, op)
+    if product is None:
         return None
+    m, f = product
     n, k = m.weights.shape
     name, order = f"op{op.index}", k_order(k)
-    weights, gemm = _gemm(graph, op, m, f, order)
+    weights, gemm, sources = _gemm(graph, op, m, f, order, sparse.form(graph, op, m, by_rows=False))
     scratch = 16 * len(order) + 8 * ((n + 1) // 2)
     fields: dict[str, int | str | tuple[int, ...]] = {
         "pixels": count,
@@ -88,20 +100,22 @@ def _pointwise(graph: Graph, op: Op, count: int) -> Lowered | None:
         calls=(Call("asc_pointwise_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_POINTWISE_SCRATCH({len(order)}, {(n + 1) // 2}) <= {scratch}",),
     )
-    return Lowered(code, ("asc_pointwise_dsp.c", *_GEMM4), scratch)
+    return Lowered(code, ("asc_pointwise_dsp.c", *sources), scratch)
 
 
 def _window(graph: Graph, op: Op) -> Lowered | None:
-    m = matrix(graph, op)
-    f = m.fast()
-    if f is None:
+    product = _product(graph, op)
+    if product is None:
         return None
-    if low := winograd.lower(graph, op, m, f):
-        return low
+    m, f = product
+    by_rows = winograd.applies(graph, op)
+    skip = sparse.form(graph, op, m, by_rows)
+    if by_rows and skip in ("", "winograd"):
+        return winograd.lower(graph, op, m, f, skip=bool(skip))
     x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
     n, in_c, out_w = len(m.weights), x.shape[3], y.shape[2]
     name, order = f"op{op.index}", k_order(a.size[1] * in_c, a.size[0])
-    weights, gemm = _gemm(graph, op, m, f, order)
+    weights, gemm, sources = _gemm(graph, op, m, f, order, skip)
     # Four pixels lie on at most this many output rows more than one.
     rows = a.size[0] + a.stride[0] * ((out_w + 2) // out_w)
     width = (out_w - 1) * a.stride[1] + a.size[1]
@@ -126,7 +140,7 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
         calls=(Call("asc_window_conv_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_WINDOW_CONV_SCRATCH({len(order)}, {(n + 1) // 2}, {rows}, {pitch}) <= {scratch}",),
     )
-    return Lowered(code, ("asc_window_conv_dsp.c", *_GEMM4), scratch)
+    return Lowered(code, ("asc_window_conv_dsp.c", *sources), scratch)
 
 
 def _conv(graph: Graph, op: Op) -> Lowered | None:

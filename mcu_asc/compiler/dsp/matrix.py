@@ -12,7 +12,7 @@ from mcu_asc.compiler.ops.base import per_tensor
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
 from mcu_asc.nouns import Graph, Op
 
-_CYCLES_PER_BYTE = 3.0
+CYCLES_PER_BYTE = 3.0
 
 
 def k_order(run: int, runs: int = 1) -> NDArray[np.int64]:
@@ -42,7 +42,7 @@ def wide_words(taken: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def worth_flash(cycles: float, bytes_: float) -> bool:
     """Flash is spent where each byte saves enough cycles of an inference."""
-    return cycles >= _CYCLES_PER_BYTE * bytes_
+    return cycles >= CYCLES_PER_BYTE * bytes_
 
 
 def pixels(graph: Graph, op: Op) -> int:

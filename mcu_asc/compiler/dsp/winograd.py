@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mcu_asc.compiler.dsp import sparse
 from mcu_asc.compiler.dsp.fast import Fast, fixed
 from mcu_asc.compiler.dsp.matrix import Matrix, by_pairs, k_order, pixels, stream, wide_words, worth_flash
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
@@ -31,15 +32,18 @@ def passes(weights: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int
     return np.stack([g.reshape(n, -1) for g in both]), np.stack(ends)
 
 
-def lower(graph: Graph, op: Op, m: Matrix, f: Fast) -> Lowered | None:
-    """None where the shape has no such kernel."""
+def applies(graph: Graph, op: Op) -> bool:
+    """The shape has such a kernel, and dense weights are worth their flash."""
+    if op.attrs.stride != (1, 1) or graph.tensors[op.inputs[0]].shape[3] % 4 or op.attrs.size[1] < 3:
+        return False
+    return worth_flash(pixels(graph, op) * _SAVED_PER_MAC, _EXTRA_BYTES)
+
+
+def lower(graph: Graph, op: Op, m: Matrix, f: Fast, skip: bool) -> Lowered:
+    """`skip`: zero blocks."""
     x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     a, in_c, out_w = op.attrs, x.shape[3], y.shape[2]
     kernel_h, kernel_w = a.size
-    if a.stride != (1, 1) or in_c % 4 or kernel_w < 3:
-        return None
-    if not worth_flash(pixels(graph, op) * _SAVED_PER_MAC, _EXTRA_BYTES):
-        return None
     name, n = f"op{op.index}", len(m.weights)
     twelve, ends = passes(m.weights.reshape(w.shape))
     taken = [p[:, k_order(p.shape[1])] for p in (*twelve, *ends)]
@@ -47,7 +51,10 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast) -> Lowered | None:
     factor = g.factor[:, None, None] if g else 1
     p1, p2, p0, p3 = (wide_words(p * factor) for p in taken)
     bias, scales = (g.bias, g.scales) if g else (2 * f.bias, f.scales)
-    words = stream(by_pairs(bias[:, None]), p1, p2, p0, by_pairs(scales), p3)
+    if skip:
+        words = sparse.winograd_stream(by_pairs(bias[:, None]), (p1, p2, p0, p3), by_pairs(scales))
+    else:
+        words = stream(by_pairs(bias[:, None]), p1, p2, p0, by_pairs(scales), p3)
     k_12, k_03, c_pairs = twelve.shape[2] // 2, ends.shape[2] // 2, (n + 1) // 2
     row_pairs = (out_w + 1) // 2
     width = 2 * row_pairs - 1 + kernel_w
@@ -64,7 +71,7 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast) -> Lowered | None:
         "kernel_w": kernel_w,
         "pad_top": a.pad[0],
         "shape": (k_12, k_03, c_pairs, n),
-        "kernel": f"asc_winograd_{'fixed' if g else 'linear'}",
+        "kernel": f"asc_winograd_{'sparse_' if skip else ''}{'fixed' if g else 'linear'}",
         "weights": f"{name}_weights",
     }
     code = Code(
@@ -73,4 +80,5 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast) -> Lowered | None:
         calls=(Call("asc_winograd_conv_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_WINOGRAD_CONV_SCRATCH({k_03}, {c_pairs}, {rows}, {pitch}) <= {scratch}",),
     )
-    return Lowered(code, ("asc_winograd_conv_dsp.c", "asc_winograd.S"), scratch)
+    sources = ("asc_winograd_conv_dsp.c", "asc_winograd.S", *(("asc_winograd_sparse.S",) if skip else ()))
+    return Lowered(code, sources, scratch)

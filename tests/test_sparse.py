@@ -1,0 +1,132 @@
+"""Zero blocks of weights: the kernels that skip them, every byte as TFLM's, and when they are chosen."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nn_m4
+import numpy as np
+import pytest
+import vectors
+from tflite_micro import runtime
+
+from mcu_asc import compiler, paths
+from mcu_asc.compiler.dsp import sparse
+from mcu_asc.compiler.lower import lower
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+import sparsity
+
+SHAPES = {  # input, output channels, kernel, stride
+    "pointwise": ((1, 9, 5, 48), 18, (1, 1), (1, 1)),
+    "odd": ((1, 7, 5, 40), 13, (1, 1), (1, 1)),
+    "strided": ((1, 13, 9, 8), 16, (3, 3), (2, 2)),
+    "wide": ((1, 8, 11, 12), 14, (3, 3), (1, 1)),
+    "rest": ((1, 6, 9, 16), 9, (2, 5), (1, 1)),
+    "few": ((1, 12, 8, 2), 12, (3, 4), (1, 1)),
+    "long": ((1, 3, 3, 1400), 4, (1, 1), (1, 1)),
+}
+ZERO = (0.0, 0.5, 0.8, 0.99, 1.0)
+FORMS = ("packed", "wide", "winograd")
+
+
+def case(name: str, share: float, zero_out: int) -> bytes:
+    x, out_c, kernel, stride = SHAPES[name]
+    key = f"sparse_{name}"
+    vectors._conv(key, x, out_c, kernel, stride=stride, zero_in=-7, zero_out=zero_out, gain=0.01 / x[3])
+    content = vectors.CASES.pop(key)
+    # `pruned` leaves a model's first convolution as it is: zero this one's here
+    return sparsity.pruned(content, "block", share, first=0, seed=len(name))
+
+
+def functions(content: bytes) -> set[str]:
+    """The products that a model's layers call."""
+    return {
+        str(p.fields.get("gemm") or p.fields.get("kernel"))
+        for low in lower(compiler.read(content).graph, "dsp")
+        for p in low.code.params
+    }
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_sparse_kernels_equal_tflm(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every form where it can be, at any share of zeros, linear and fixed."""
+
+    def forced(graph, op, m, by_rows):  # type: ignore[no-untyped-def]
+        return form if by_rows or form != "winograd" else "wide"
+
+    def possible(name: str) -> bool:
+        (_, _, _, depth), _, (_, columns), stride = SHAPES[name]
+        return columns >= 3 and depth % 4 == 0 and stride == (1, 1) if form == "winograd" else True
+
+    monkeypatch.setattr(sparse, "form", forced)
+    monkeypatch.setattr("mcu_asc.compiler.dsp.winograd.worth_flash", lambda cycles, bytes_: True)
+    cases = {
+        f"{name}_{int(100 * share)}_{zero + 128}": case(name, share, zero)
+        for name in SHAPES
+        for share in ZERO
+        for zero in (-128, 5)
+        if possible(name)
+    }
+    called = set().union(*map(functions, cases.values()))
+    assert all("sparse" in f for f in called) and len(called) == (1 if form == "packed" else 2)
+    cortex = nn_m4.build(cases, tmp_path)
+    for name, content in cases.items():
+        oracle = runtime.Interpreter.from_bytes(content, arena_size=1 << 18)
+        shape = oracle.get_input_details(0)["shape"]
+        for i, x in enumerate(vectors.inputs(int(np.prod(shape)), 2)):
+            oracle.set_input(x.reshape(shape), 0)
+            oracle.invoke()
+            expected = oracle.get_output(0).reshape(-1)
+            np.testing.assert_array_equal(cortex.run(name, x, fill=i * 41), expected, name)
+
+
+# ---- the choice ----------------------------------------------------------------------------------------
+
+
+def student() -> bytes:
+    return (paths.students_dir() / "esc10" / "student.tflite").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "skips"),
+    [("block", 0.05, False), ("block", 0.5, True), ("weight", 0.5, False), ("block", 0.9, True)],
+)
+def test_zero_blocks_are_skipped_where_that_pays(kind: str, share: float, skips: bool) -> None:
+    called = functions(sparsity.pruned(student(), kind, share))
+    assert any("sparse" in f for f in called) == skips
+
+
+def test_estimates_fall_with_the_blocks() -> None:
+    rng = np.random.default_rng(0)
+    w = rng.integers(1, 100, (32, 3, 3, 64)).astype(np.int8)
+    for form in FORMS:
+        dense = sparse.cost(400, w, form, False)
+        prices = [
+            sparse.cost(400, w * sparsity.blocks(w.shape, share, rng), form, True)
+            for share in (0.0, 0.5, 0.75, 1.0)
+        ]
+        assert sorted((p.cycles for p in prices), reverse=True) == [p.cycles for p in prices]
+        assert prices[0].cycles > dense.cycles > prices[1].cycles
+        assert prices[0].bytes > dense.bytes > prices[1].bytes
+
+
+def test_blocks_that_are_far_apart_are_reached_by_stepping_stones() -> None:
+    words = np.zeros((700, 2), np.int64)
+    words[[0, 699]] = 7
+    first, *rest = sparse.groups(words, 8)
+    assert first == 4  # 0, 256, 512 and 699
+    assert rest[:8] == [7, 7, 0, 0, 0, 0, 7, 7]
+    assert rest[8] == 8
+    assert np.array(rest[9:], "<u4").tobytes() == bytes([0, 0, 0, 0, 0, 255, 255, 186])
+
+
+def test_flash_is_saved_as_blocks_are() -> None:
+    def size(content: bytes) -> int:
+        low = lower(compiler.read(content).graph, "dsp")
+        return sum(a.values.nbytes for x in low for a in x.code.arrays if a.ctype == "uint32_t")
+
+    whole, half, quarter = (size(sparsity.pruned(student(), "block", s)) for s in (0.0, 0.5, 0.75))
+    assert half < 0.6 * whole
+    assert quarter < 0.34 * whole

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""What zeros in a student's weights are worth on a Cortex-M4: MACs, cycles and flash beside the sparsity.
+
+    tools/sparsity.py [STUDENT.tflite] [--markdown] [--layers]
+
+Weights of the convolutions (the first one and the last layer left dense) are made zero at random: blocks of
+the shape that the kernels skip, single weights, or whole channels, which are then removed.  What such a
+network says does not matter here: only what it costs.  Cycles are estimates of the emulated Cortex-M4 in the
+firmware that `mcu-asc build` makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import bench
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_asc import compiler, paths
+from mcu_asc.nouns import BLOCK
+
+ROWS = (
+    ("dense", "block", 0.0),
+    ("zero blocks", "block", 0.5),
+    ("zero blocks", "block", 0.75),
+    ("zero blocks", "block", 0.9),
+    ("zero weights, unstructured", "weight", 0.5),
+    ("channels removed", "channel", 0.25),
+    ("channels removed", "channel", 0.5),
+)
+
+
+def blocks(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """What of weights [channels, rows, columns, depth] stays when `share` of the blocks goes."""
+    n, rows, columns, depth = shape
+    taps = [
+        x // BLOCK.taps if x < columns // BLOCK.taps * BLOCK.taps else columns + x for x in range(columns)
+    ]
+    _, column = np.unique(taps, return_inverse=True)
+    many = (-(-n // BLOCK.channels), rows, int(column.max()) + 1, -(-depth // BLOCK.depth))
+    stays = np.ones(int(np.prod(many)), bool)
+    stays[rng.permutation(stays.size)[: round(share * stays.size)]] = False
+    c, d = np.arange(n) // BLOCK.channels, np.arange(depth) // BLOCK.depth
+    return stays.reshape(many)[c[:, None, None, None], np.arange(rows)[:, None, None], column[:, None], d]
+
+
+def weights(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    stays = np.ones(int(np.prod(shape)), bool)
+    stays[rng.permutation(stays.size)[: round(share * stays.size)]] = False
+    return stays.reshape(shape)
+
+
+def channels(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    stays = np.ones(shape, bool)
+    stays[rng.permutation(shape[0])[: round(share * shape[0])]] = False
+    return stays
+
+
+KINDS: dict[str, Callable[[tuple[int, ...], float, np.random.Generator], NDArray[np.bool_]]] = {
+    "block": blocks,
+    "weight": weights,
+    "channel": channels,
+}
+
+
+def pruned(content: bytes, kind: str, share: float, first: int = 1, seed: int = 0) -> bytes:
+    """The .tflite with `share` of the weights zero in its convolutions from number `first` on.
+
+    A channel goes with its bias, lowered until nothing but zero comes out behind a RELU.
+    """
+    import tflite
+
+    graph = compiler.read(content).graph
+    data = bytearray(content)
+    table = tflite.Model.GetRootAsModel(data, 0)
+    tensors = table.Subgraphs(0)
+    rng = np.random.default_rng(seed)
+    for op in [op for op in graph.ops if op.kind == "CONV_2D"][first:]:
+        w = graph.tensors[op.inputs[1]]
+        view = table.Buffers(tensors.Tensors(w.index).Buffer()).DataAsNumpy().view(np.int8).reshape(w.shape)
+        stays = KINDS[kind](w.shape, share, rng)
+        view *= stays
+        if kind == "channel" and len(op.inputs) > 2 and op.inputs[2] >= 0:
+            bias = table.Buffers(tensors.Tensors(op.inputs[2]).Buffer()).DataAsNumpy().view(np.int32)
+            bias[~stays.reshape(len(stays), -1).any(axis=1)] = -(1 << 20)
+    return bytes(data)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    shipped = paths.students_dir() / "esc10" / "student.tflite"
+    parser.add_argument("student", type=Path, nargs="?", default=shipped)
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--layers", action="store_true", help="cycles by op as well")
+    args = parser.parse_args()
+    content = args.student.read_bytes()
+    table = [("sparsity", "", "M MAC", "M cycles", "faster", "flash KiB", "of the dense")]
+    dense = None
+    for name, kind, share in ROWS:
+        model = compiler.read(pruned(content, kind, share))
+        with tempfile.TemporaryDirectory() as temporary:
+            run = bench.run(model, Path(temporary) / "firmware")
+        dense = dense or run
+        table.append(
+            (
+                f"{100 * share:.0f} %",
+                name,
+                f"{run.macs / 1e6:.2f}",
+                f"{run.cycles / 1e6:.2f}",
+                f"{dense.cycles / run.cycles:.2f}x",
+                f"{run.flash_bytes / 1024:.0f}",
+                f"{100 * run.flash_bytes / dense.flash_bytes:.0f} %",
+            )
+        )
+        if args.layers:
+            print(f"{share:.0%} {name}")
+            for op, macs, cycles in run.layers:
+                print(f"  {op:20}{macs:>12,}{cycles:>12,}" + (f"{cycles / macs:8.2f}" if macs else ""))
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    for i, row in enumerate(table):
+        cells = [c.ljust(w) for c, w in zip(row, widths, strict=True)]
+        print("| " + " | ".join(cells) + " |" if args.markdown else "  ".join(cells).rstrip())
+        if args.markdown and i == 0:
+            print("|" + "|".join("-" * (w + 2) for w in widths) + "|")
+
+
+if __name__ == "__main__":
+    main()
