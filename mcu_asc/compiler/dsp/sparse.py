@@ -1,7 +1,7 @@
 """Weights with zero blocks: what asc_gemm4_sparse and asc_winograd_sparse read, and when they pay.
 
 The kernels skip 2 output channels x 4 values of K, two pairs of K as the columns hold them.  That is the
-smallest block that costs little to find: its index, the load of it and an addition take 3 cycles beside the 32
+smallest block that costs little to find: its index, a load and an addition take 3 cycles beside the 32
 (packed: 34) of its 32 multiplications.  One pair of K would pay 3 on 16; four pairs would save 1.5 on 32 and
 leave pruning half of the choice.
 Winograd's passes have less to do only when the three taps of a row are zero together; then 75 % zeros leave a
