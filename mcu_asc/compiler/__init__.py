@@ -18,6 +18,7 @@ from mcu_asc.compiler.counts import counts
 from mcu_asc.compiler.emit import emit, kernel_sources
 from mcu_asc.compiler.lower import FLAVOURS, flavour_of
 from mcu_asc.compiler.plan import plan
+from mcu_asc.compiler.prune import prune
 from mcu_asc.compiler.reader import read
 
-__all__ = ["FLAVOURS", "counts", "emit", "flavour_of", "kernel_sources", "plan", "read"]
+__all__ = ["FLAVOURS", "counts", "emit", "flavour_of", "kernel_sources", "plan", "prune", "read"]
