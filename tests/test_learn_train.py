@@ -244,13 +244,6 @@ def test_channels_are_multiples_of_eight() -> None:
     assert channels(16, 0.1) == 8
 
 
-def test_magnitude_mask_zeroes_the_smallest() -> None:
-    kernel = np.array([[3.0, -1.0], [0.5, -4.0]], np.float32)
-    assert loop.magnitude_mask(kernel, 0.5).tolist() == [[1, 0], [0, 1]]
-    assert loop.magnitude_mask(kernel, 0.0).all()
-    assert loop.magnitude_mask(np.zeros((10, 10), np.float32), 0.5).sum() == 50  # ties: still half
-
-
 def test_schedules() -> None:
     stage = loop.Stage("s", 10, lr=1.0, warmup=0.1, sparsity=0.8, ramp=0.5)
     rates = [loop.learning_rate(stage, i, 100) for i in range(100)]

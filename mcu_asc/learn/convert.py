@@ -14,6 +14,7 @@ from mcu_asc.errors import AscError, UsageError
 from mcu_asc.learn import keras
 from mcu_asc.learn.card import embed_card, input_quantisation, name_layers
 from mcu_asc.learn.keras import Keras
+from mcu_asc.learn.prune import narrowed
 from mcu_asc.learn.quantise import quantised
 from mcu_asc.learn.recipe import Recipe, as_dict
 from mcu_asc.learn.rundir import RunConfig, RunDir, read_config
@@ -50,6 +51,8 @@ def load_student(run: RunDir, made: RunConfig) -> Keras:
     model = build_student(made.recipe, len(made.labels), dropout=False)
     plain = [s for s in stages if s != "qat"]
     model.load_weights(run.weights(plain[-1]))
+    if made.recipe.narrows:
+        model = narrowed(model)
     if stages[-1] == "qat":
         model = quantised(model, keep_zeros=made.recipe.prunes)
         model.load_weights(run.weights("qat"))

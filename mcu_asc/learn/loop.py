@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc.errors import UsageError
-from mcu_asc.learn import keras
+from mcu_asc.learn import keras, prune
 from mcu_asc.learn.keras import Keras
 from mcu_asc.learn.progress import Progress
 from mcu_asc.learn.windows import TrainingSet
@@ -40,6 +40,7 @@ class Stage:
     sparsity: float = 0.0  # at the end
     ramp: float = 0.6  # share of the steps in which the sparsity grows
     mask_every: int = 10  # steps
+    kind: str = "magnitude"  # of prune.KINDS
 
 
 def learning_rate(stage: Stage, step: int, total: int) -> float:
@@ -52,19 +53,6 @@ def sparsity(stage: Stage, step: int, total: int) -> float:
     """Zhu and Gupta's polynomial schedule: s (1 - (1 - k / K)^3), then held at s."""
     done = min(1.0, step / max(1.0, stage.ramp * total))
     return stage.sparsity * (1 - (1 - done) ** 3)
-
-
-def magnitude_mask(kernel: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    """0 for the `share` of entries that is smallest in magnitude (ties: the first ones), 1 elsewhere."""
-    mask = np.ones(kernel.size, np.float32)
-    mask[np.argsort(np.abs(kernel).ravel(), kind="stable")[: round(share * kernel.size)]] = 0
-    return mask.reshape(kernel.shape)
-
-
-def prunable(model: Keras) -> list[Keras]:
-    """Kernels that are pruned: those of convolutions, but not of the stem and not of depthwise ones."""
-    conv = keras.keras().layers.Conv2D
-    return [la.kernel for la in model.layers if isinstance(la, conv) and la.name != "stem"]
 
 
 def generator(seed: int, stage: str, epoch: int) -> np.random.Generator:
@@ -135,8 +123,9 @@ class _Trainer:
         self.optimiser.build(model.trainable_variables)
         floats = [w for w in model.weights if w.dtype.is_floating]
         self.averages = [(w, tf.Variable(w, trainable=False)) for w in floats] if stage.ema else []
-        kernels = prunable(model) if stage.sparsity else []
-        self.masks = [(w, tf.Variable(tf.ones_like(w), trainable=False)) for w in kernels]
+        self.pruned = prune.pruned(model, stage.kind) if stage.sparsity else []
+        masked = [w for _, variables in self.pruned for w in variables]
+        self.masks = [(w, tf.Variable(tf.ones_like(w), trainable=False)) for w in masked]
         self._train = tf.function(self._step)
 
     # What follows is one optimiser step; TensorFlow traces it once.
@@ -157,8 +146,9 @@ class _Trainer:
         tf = keras.tensorflow()
         if self.masks and (step % self.stage.mask_every == 0 or step == total - 1):
             share = sparsity(self.stage, step, total)
-            for w, mask in self.masks:
-                mask.assign(magnitude_mask(w.numpy(), share))
+            new = [m for target, _ in self.pruned for m in prune.KINDS[self.stage.kind](target, share)]
+            for (_, mask), value in zip(self.masks, new, strict=True):
+                mask.assign(value)
         self.optimiser.learning_rate.assign(learning_rate(self.stage, step, total))
         ema = min(self.stage.ema, (step + 1) / (step + 10))  # young averages forget faster
         return float(self._train(tf.constant(x), tf.constant(y), tf.constant(ema, tf.float32)))

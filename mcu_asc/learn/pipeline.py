@@ -20,6 +20,7 @@ from mcu_asc.learn.evaluation import keras_scores
 from mcu_asc.learn.keras import Keras
 from mcu_asc.learn.loop import Stage, run_stage
 from mcu_asc.learn.progress import Progress
+from mcu_asc.learn.prune import narrowed
 from mcu_asc.learn.quantise import quantised, set_ranges
 from mcu_asc.learn.recipe import Recipe, as_dict, load
 from mcu_asc.learn.rundir import RunDir
@@ -163,7 +164,9 @@ def _stages(
     t, p, q = recipe.train, recipe.prune, recipe.qat
     schedule = {
         "float": Stage("float", t.epochs, t.lr, t.warmup, t.weight_decay, t.ema),
-        "prune": Stage("prune", p.epochs, p.lr, sparsity=p.sparsity, ramp=p.ramp, mask_every=p.every_steps),
+        "prune": Stage(
+            "prune", p.epochs, p.lr, sparsity=p.sparsity, ramp=p.ramp, mask_every=p.every_steps, kind=p.kind
+        ),
         "qat": Stage("qat", q.epochs, q.lr),
     }
     metrics = rundir.Metrics(run)
@@ -196,6 +199,8 @@ def _network(
         model.load_weights(run.weights(before))
     if stage != "qat":
         return model
+    if recipe.narrows:
+        model = narrowed(model)
     plain, model = model, quantised(model, keep_zeros=recipe.prunes)
     set_ranges(model, plain, calibration)
     return model

@@ -95,8 +95,13 @@ class Augment(Section):
 
 @dataclass(frozen=True)
 class Prune(Section):
-    """[prune]: magnitude pruning of the convolutions' kernels, stem and last layer left dense."""
+    """[prune]: zeros in the convolutions' kernels, stem and last layer left dense.
 
+    kind  "magnitude": the smallest weights, which saves flash when packed, not time; "block": the blocks of
+          2 x 4 x 3 weights that the device skips (nouns.BLOCK); "channel": whole channels, which are removed
+    """
+
+    kind: str = "magnitude"
     sparsity: float = _in(0.0, 0.95, 0.5)  # share of zeros at the end; 0 = no pruning
     epochs: int = _in(0, 10_000, 20)  # 0 = no pruning
     lr: float = _in(0.0, 1.0, 1e-3)
@@ -130,6 +135,11 @@ class Recipe(Section):
     @property
     def prunes(self) -> bool:
         return self.prune.epochs > 0 and self.prune.sparsity > 0
+
+    @property
+    def narrows(self) -> bool:
+        """Pruned channels are removed."""
+        return self.prunes and self.prune.kind == "channel"
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
@@ -166,11 +176,13 @@ def parse(values: dict[str, Any], where: str) -> Recipe:
 
 def _check_names(recipe: Recipe, where: str) -> None:
     from mcu_asc.audio.datasets import DATASETS
+    from mcu_asc.learn.prune import KINDS
     from mcu_asc.learn.students import STUDENTS
 
     for key, name, known in (
         ("data: dataset", recipe.data.dataset, DATASETS),
         ("student: name", recipe.student.name, STUDENTS),
+        ("prune: kind", recipe.prune.kind, KINDS),
     ):
         if name not in known:
             raise UsageError(f"{where}: {key}: unknown '{name}'", f"known: {', '.join(known)}")

@@ -1,0 +1,168 @@
+"""What pruning zeroes, and what is left of it in the exported file (extra [train])."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the extra [train]")
+pytest.importorskip("tensorflow_model_optimization", reason="needs the extra [train]")
+
+from mcu_asc import compiler, learn
+from mcu_asc.errors import UsageError
+from mcu_asc.learn import convert, keras, prune, quantise, recipe
+from mcu_asc.learn.students import STUDENTS, Shape, cost
+from mcu_asc.nouns import BLOCK
+
+RECIPE = """
+name = "tiny"
+[data]
+dataset = "scenes"
+labels = ["park", "bus"]
+train_folds = [1]
+test_folds = [4]
+[front_end]
+bands = 16
+rows = 20
+floor_fs2 = 1e-6
+[student]
+name = "ds-cnn"
+width = 0.5
+[train]
+epochs = 1
+windows_per_clip = 1
+batch = 8
+[prune]
+kind = "channel"
+epochs = 1
+every_steps = 1
+[qat]
+epochs = 1
+"""
+
+
+def zero_blocks(weights: np.ndarray[Any, Any]) -> float:
+    """Share of [channels, rows, columns, depth] in blocks of zeros."""
+    n, _, columns, depth = weights.shape
+    x, d, c = BLOCK.columns(columns), np.arange(depth) // BLOCK.depth, np.arange(n) // BLOCK.channels
+    where = np.ix_(c, np.arange(weights.shape[1]), x, d)
+    used = np.zeros([int(i.max()) + 1 for i in where], bool)
+    np.logical_or.at(used, where, weights != 0)
+    return 1 - float(used.mean())
+
+
+def student(name: str, seed: int = 0) -> keras.Keras:
+    keras.keras().backend.clear_session()
+    keras.keras().utils.set_random_seed(seed)
+    model = STUDENTS[name](Shape(20, 16, 3, 0.5))
+    rng = np.random.default_rng(seed)
+    for w in model.weights:
+        if "gamma" in w.name or "beta" in w.name or "mean" in w.name or "bias" in w.name:
+            w.assign(rng.normal(0.3, 0.5, w.shape))
+    return model
+
+
+def make_sparse(model: keras.Keras, kind: str, share: float) -> None:
+    for target, variables in prune.pruned(model, kind):
+        for w, mask in zip(variables, prune.KINDS[kind](target, share), strict=True):
+            w.assign(w * mask)
+
+
+def windows(count: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).normal(0, 1, (count, 20, 16, 1)).astype(np.float32)
+
+
+def test_magnitude_zeroes_the_smallest() -> None:
+    kernel = np.array([[3.0, -1.0], [0.5, -4.0]], np.float32)
+    assert prune.magnitude(kernel, 0.5).tolist() == [[1, 0], [0, 1]]
+    assert prune.magnitude(kernel, 0.0).all()
+    assert prune.magnitude(np.zeros((10, 10), np.float32), 0.5).sum() == 50  # ties: still half
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 8, 6), (1, 1, 16, 8), (2, 5, 5, 7)])
+def test_blocks_are_the_devices(shape: tuple[int, ...]) -> None:
+    kernel = np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)
+    mask = prune.block(kernel, 0.5)
+    assert zero_blocks((kernel * mask).transpose(3, 0, 1, 2)) == 0.5
+    assert set(np.unique(mask)) == {0, 1}
+
+
+def test_the_weakest_block_goes_first() -> None:
+    kernel = np.ones((1, 3, 8, 4), np.float32)
+    kernel[:, :, 4:, 2:] = 0.5
+    mask = prune.block(kernel, 0.25)
+    assert not mask[:, :, 4:, 2:].any()
+    assert mask.sum() == mask.size - 24
+
+
+def test_channels_that_stay_are_multiples_of_four() -> None:
+    importance = np.arange(24, dtype=np.float32)
+    for share, stay in ((0.0, 24), (0.1, 20), (0.5, 12), (0.9, 4), (0.95, 4)):
+        mask = prune.channels(importance, share)
+        assert mask.sum() == stay
+        assert mask[24 - stay :].all()
+
+
+@pytest.mark.parametrize("name", ["vgg-asc", "ds-cnn"])
+def test_removed_channels_change_nothing(name: str) -> None:
+    model = student(name)
+    make_sparse(model, "channel", 0.5)
+    smaller = prune.narrowed(model)
+    x = windows(8)
+    np.testing.assert_allclose(smaller(x, training=False), model(x, training=False), rtol=1e-4, atol=1e-4)
+    assert cost(smaller).macs < 0.5 * cost(model).macs
+    assert [la.name for la in smaller.layers] == [la.name for la in model.layers]
+
+
+def test_removed_channels_are_not_in_the_file() -> None:
+    model = student("ds-cnn")
+    make_sparse(model, "channel", 0.5)
+    plain = prune.narrowed(model)
+    qat = quantise.quantised(plain, keep_zeros=False)
+    quantise.set_ranges(qat, plain, windows(32))
+    graph = compiler.read(convert.to_int8(qat, None)).graph
+    counts = compiler.counts(graph)
+    assert sum(c.macs for c in counts) == cost(plain).macs < 0.5 * cost(model).macs
+    assert sum(c.params for c in counts) == cost(plain).params
+
+
+def test_channels_of_branches_are_not_removed() -> None:
+    k = keras.keras()
+    x = k.layers.Input((8, 8, 1))
+    a = k.layers.Conv2D(8, 3, padding="same", name="a")(x)
+    model = k.Model(x, k.layers.Add(name="sum")([a, k.layers.Conv2D(8, 3, padding="same")(x)]))
+    with pytest.raises(UsageError, match="'sum' has several inputs"):
+        prune.narrowed(model)
+
+
+def test_blocks_stay_zero_through_training_for_int8() -> None:
+    plain = student("vgg-asc")
+    make_sparse(plain, "block", 0.75)
+    model = quantise.quantised(plain, keep_zeros=True)
+    quantise.set_ranges(model, plain, windows(32))
+    model.compile("sgd", loss="mse")
+    model.fit(windows(32), np.ones((32, 3), np.float32), epochs=1, verbose=0)
+    graph = compiler.read(convert.to_int8(model, None)).graph
+    for op in [op for op in graph.ops if op.kind == "CONV_2D"][1:]:
+        data = graph.tensors[op.inputs[1]].data
+        assert data is not None
+        assert zero_blocks(data) >= 0.75
+
+
+def test_a_recipe_that_removes_channels(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE)
+    run = learn.train(path, None, tmp_path / "run")
+    made = json.loads((run / "config.json").read_text())
+    macs = sum(c.macs for c in compiler.counts(compiler.read(run / "student.tflite").graph))
+    assert macs < 0.6 * made["macs"]
+
+
+def test_unknown_kinds_are_refused() -> None:
+    with pytest.raises(UsageError, match="unknown 'random'"):
+        values = {"name": "a", "data": {"dataset": "scenes", "train_folds": [1], "test_folds": [4]}}
+        recipe.parse(values | {"student": {"name": "ds-cnn"}, "prune": {"kind": "random"}}, "here")
