@@ -7,6 +7,8 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -371,6 +373,19 @@ def test_sonyc_aggregates_annotators(tmp_path: Path) -> None:
     assert clips[0].tags == ("engine",)  # two of three
     assert [c.id for c in select(ds, "train", 5)] == ["01_000001.wav", "02_000002.wav"]
     assert len(open_dataset("sonyc-fine", tmp_path).labels) == 23
+
+
+def test_several_labels_are_refused_where_one_is_needed(tmp_path: Path) -> None:
+    from mcu_asc.learn.pipeline import _labels
+    from mcu_asc.results.score import score_all
+
+    ds = made("sonyc", tmp_path)
+    with pytest.raises(UsageError, match=r"x\.toml: data: sonyc has several labels a clip"):
+        _labels(None, ds, "x.toml")  # type: ignore[arg-type]
+    judge: Any = SimpleNamespace(card=SimpleNamespace(labels=ds.labels))
+    nothing: Any = None
+    with pytest.raises(UsageError, match="data set sonyc has several labels a clip"):
+        score_all(ds.clips, ds, judge, nothing, {}, nothing, nothing)
 
 
 def test_a_vote_by_hand() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mcu_asc import metrics
 from mcu_asc.audio.datasets import Dataset
 from mcu_asc.audio.features import features, windows
 from mcu_asc.decide import count_alive, decide
@@ -21,7 +22,6 @@ from mcu_asc.nouns import Clip, Decision, ModelCard
 
 Run = Callable[[NDArray[np.int8]], NDArray[np.int8]]
 """int8 windows (n, rows, bands) -> int8 logits (n, classes)."""
-TINY = 1e-15  # probabilities are clipped here before their logarithm
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Scores:
     clip_accuracy: float
     window_accuracy: float
     log_loss: float
+    mean_class_accuracy: float = float("nan")
+    macro_log_loss: float = float("nan")  # the mean of each class's
 
 
 def scores(
@@ -47,13 +49,14 @@ def scores(
     p = np.stack([
         decide(logits[end - n : end], a, rows, rule) for end, n, a in zip(ends, counts, alive, strict=True)
     ])  # fmt: skip
-    right = logits.argmax(1) == np.repeat(truth, counts)
-    true_p = np.maximum(p[np.arange(len(p)), truth], TINY)
+    answer = p.argmax(1)
     return Scores(
         clips=len(p),
-        clip_accuracy=float(np.mean(p.argmax(1) == truth)),
-        window_accuracy=float(right.mean()),
-        log_loss=float(-np.log(true_p).mean()),
+        clip_accuracy=metrics.accuracy(truth, answer),
+        window_accuracy=metrics.accuracy(np.repeat(truth, counts), logits.argmax(1)),
+        log_loss=metrics.log_loss(p, truth),
+        mean_class_accuracy=metrics.mean_class_accuracy(truth, answer, p.shape[1]),
+        macro_log_loss=metrics.macro_log_loss(p, truth),
     )
 
 

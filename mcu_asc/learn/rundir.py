@@ -32,6 +32,7 @@ BEFORE_CONFIG = tuple(
 )
 COLUMNS = (
     "stage", "epoch", "lr", "loss", "sparsity", "clip_accuracy", "window_accuracy", "log_loss",
+    "mean_class_accuracy", "macro_log_loss",
 )  # fmt: skip
 
 
@@ -119,7 +120,7 @@ class Metrics:
         self.rows = [r for r in self.rows if r["stage"] != stage or int(r["epoch"]) < epoch]
         shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
         self.rows.append({c: shown.get(c, "") for c in COLUMNS})
-        lines = [",".join(COLUMNS), *(",".join(str(r[c]) for c in COLUMNS) for r in self.rows)]
+        lines = [",".join(COLUMNS), *(",".join(str(r.get(c, "")) for c in COLUMNS) for r in self.rows)]
         write_text(self.path, "\n".join(lines) + "\n")
 
 
