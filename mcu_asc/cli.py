@@ -715,7 +715,8 @@ def bench(project: Path, on: str, against: Path | None, as_json: bool) -> None:
     from mcu_asc.results.bench import bench_result, compare
 
     manifest = firmware.load_manifest(project)
-    counts = compiler.counts(compiler.read(project / "model.tflite").graph)
+    model = firmware.deployed(compiler.read(project / "model.tflite"), manifest["engine"])
+    counts = compiler.counts(model.graph)
     image = building.compile_project(project, "board")
     with open_target(project, on, cycles=True) as session:
         b = session.bench()

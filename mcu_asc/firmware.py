@@ -62,6 +62,7 @@ def project(
         raise UsageError(
             "the engine tflm comes in the format baremetal only", "use --engine aot for a sketch"
         )
+    model = deployed(model, engine)
     fe = _front_end(model)
     graph, plan = model.graph, memory_plan(model, board, layout)
     flavour = plan.flavour
@@ -237,6 +238,11 @@ def room(board: Board, layout: str = "baremetal") -> tuple[int, int]:
 def ram_bytes(model: Model, plan: MemoryPlan, board: Board, layout: str = "baremetal") -> int:
     """Static RAM and (not in a sketch) stack of the firmware, an estimate that linking confirms."""
     return plan.arena_bytes + _ram_beside_arena(model, board, layout)
+
+
+def deployed(model: Model, engine: str = "aot") -> Model:
+    """`model` as the firmware runs it: without channels that nobody needs; TFLM takes the file as it is."""
+    return compiler.prune(model) if engine == "aot" else model
 
 
 def memory_plan(model: Model, board: Board, layout: str = "baremetal") -> MemoryPlan:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from mcu_asc import compiler
 from mcu_asc.compiler import budget as counting
 from mcu_asc.compiler.lower import lower
-from mcu_asc.firmware import memory_plan, ram_bytes, room, rough_flash_bytes
+from mcu_asc.firmware import deployed, memory_plan, ram_bytes, room, rough_flash_bytes
 from mcu_asc.nouns import Board, Budget, CheckResult, MemoryPlan, Model, Schedule
 
 
 def check(model: Model, board: Board, budget: Budget | None, layout: str = "baremetal") -> CheckResult:
     """Counts, memory plan and limits in one result; the file is only read."""
+    counts = compiler.counts(model.graph)  # of the file: challenges count what it holds
+    counted = counting.views(model.graph, counts)
+    model = deployed(model)
     plan = memory_plan(model, board, layout)
     whole = compiler.plan(model.graph, compiler.flavour_of(board.cpu), schedule=Schedule())
-    counts = compiler.counts(model.graph)
-    counted = counting.views(model.graph, counts)
     flash_room, ram_room = room(board, layout)
     where = board.name if layout == "baremetal" else f"{board.name}'s Arduino core"
     ram = ram_bytes(model, plan, board, layout)
@@ -43,11 +44,22 @@ def check(model: Model, board: Board, budget: Budget | None, layout: str = "bare
         peak_layer=peak,
         views=counted,
         reasons=tuple(reasons),
-        warnings=(*_short_of_scratch(model, plan, board), *_warnings(model, board, budget)),
+        warnings=(
+            *_left_out(counted[0].macs, model),
+            *_short_of_scratch(model, plan, board),
+            *_warnings(model, board, budget),
+        ),
         banded_layers=sum(b.last - b.first + 1 for b in plan.schedule.bands),
         whole_arena_bytes=whole.arena_bytes,
         extra_cycles=plan.schedule.extra_cycles / max(1, plan.schedule.cycles),
     )
+
+
+def _left_out(macs: int, model: Model) -> tuple[str, ...]:
+    left = sum(c.macs for c in compiler.counts(model.graph))
+    if left == macs:
+        return ()
+    return (f"channels that change no output are left out: {left:,} of {macs:,} MACs remain",)
 
 
 def _short_of_scratch(model: Model, plan: MemoryPlan, board: Board) -> tuple[str, ...]:
