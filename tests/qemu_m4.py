@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,8 @@ FrontEnd = tuple[FrontEndConfig, tuple[int, int, int]]  # CRC-32 of all rows: lo
 
 _CPU = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 _FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-funsigned-char", "-ffunction-sections")
+_A_UNIT = 12  # models in one file: a run of the compiler each would take most of the time
+_OWN = re.compile(r"^(?:static (?:const )?\w+|typedef char) (\w+)", re.MULTILINE)
 _INCLUDES = ("asc", "kernels/ref", "kernels/dsp")
 
 
@@ -75,15 +78,17 @@ def lane(
         jobs.append((*flags, "-c", path, "-o", path.with_suffix(".o")))
 
     kernels: set[str] = set()
-    blob, count = [], 0
+    blob, texts, count = [], [], 0
     for name, content in models.items():
         model = compiler.read(content)
         (text,) = compiler.emit(model, compiler.plan(model.graph, flavour), flavour).values()
         kernels.update(compiler.kernel_sources(model.graph, flavour))
-        compile_later(text, name, "-O1", f"-Dasc_net=asc_net_{name}")
+        texts.append(_own_names(text.decode(), name))
         data = vectors(name)
         count = len(data)
         blob += [a.astype(np.int8).tobytes() for pair in data for a in pair]
+    for at in range(0, len(texts), _A_UNIT):
+        compile_later("\n".join(texts[at : at + _A_UNIT]).encode(), f"nets_{at}", "-O1")
     for name, (cfg, _) in front_ends.items():
         compile_later(frontend.c_source(cfg).encode(), name, f"-Dasc_front_end=asc_{name}")
     compile_later(_cases(models, front_ends, count, len(samples)).encode(), "cases")
@@ -100,6 +105,12 @@ def lane(
     data_s = folder / "data.S"
     data_s.write_text(_DATA.format(folder=folder))
     return link(folder / "lane.elf", data_s, *(job[-1] for job in jobs))
+
+
+def _own_names(text: str, name: str) -> str:
+    """A model's C with its name at the end of every name of its own, so that many can stand in one file."""
+    own = {"asc_net", *_OWN.findall(text)}
+    return re.sub(r"(?<!\.)\b[A-Za-z_]\w*\b", lambda m: f"{m[0]}_{name}" if m[0] in own else m[0], text)
 
 
 _DATA = """
