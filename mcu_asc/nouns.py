@@ -392,6 +392,21 @@ class CheckResult:
     extra_cycles: float = 0.0  # share of the cycles that bands cost, an estimate
 
 
+@dataclass(frozen=True)
+class FitResult:
+    """The widest version of a student that fits; nothing of it is trained."""
+
+    student: str
+    width: float
+    rows: int
+    bands: int
+    classes: int
+    check: CheckResult
+    latency_ms: float  # of one inference without the front end: an estimate
+    latency_limit_ms: float
+    stopped_by: tuple[str, ...]  # what the next wider one exceeds
+
+
 # ---- firmware ----------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ RANKS = {
     "toolchain": 2,
     "decide": 2,
     "metrics": 2,
+    "limits": 2,
     "native": 3,
     "_native": 2,
     "audio": 4,

@@ -7,11 +7,15 @@ TensorFlow is imported by the functions that need it (see keras.py), never by im
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from mcu_asc.learn.progress import Progress, silent
 
-__all__ = ["Progress", "export", "silent", "train"]
+__all__ = ["Gate", "Progress", "export", "silent", "train"]
+
+Gate = Callable[[bytes, str, str], None]
+"""(untrained int8 .tflite, board's name, budget's name): raises OverBudget where it does not fit."""
 
 
 def train(
@@ -20,11 +24,15 @@ def train(
     out: Path | None = None,
     resume: bool = False,
     progress: Progress = silent,
+    gate: Gate | None = None,
 ) -> Path:
-    """Train the student of a recipe and return its run directory (default: runs/NAME), see pipeline.py."""
+    """Train the student of a recipe and return its run directory (default: runs/NAME), see pipeline.py.
+
+    gate  is asked before training where the recipe's [budget] names a board: this room knows no boards
+    """
     from mcu_asc.learn.pipeline import train as run
 
-    return run(recipe_path, data_root, out, resume, progress)
+    return run(recipe_path, data_root, out, resume, progress, gate)
 
 
 def export(run_dir: Path, out: Path | None = None) -> Path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc import __version__
+from mcu_asc import __version__, config
 from mcu_asc.audio.datasets import Dataset, open_dataset, select
 from mcu_asc.audio.features import features, windows
 from mcu_asc.audio.frontend import Features, tables
@@ -24,7 +24,8 @@ from mcu_asc.learn.prune import narrowed
 from mcu_asc.learn.quantise import quantised, set_ranges
 from mcu_asc.learn.recipe import Recipe, as_dict, load
 from mcu_asc.learn.rundir import RunDir
-from mcu_asc.learn.students import cost
+from mcu_asc.learn.students import Shape, cost
+from mcu_asc.learn.untrained import refuse_over, untrained
 from mcu_asc.learn.windows import (
     TestSet,
     TrainingSet,
@@ -40,13 +41,19 @@ CALIBRATION_WINDOWS = 300
 
 
 def train(
-    recipe_path: Path, data_root: Path | None, out: Path | None, resume: bool, progress: Progress
+    recipe_path: Path,
+    data_root: Path | None,
+    out: Path | None,
+    resume: bool,
+    progress: Progress,
+    gate: Callable[[bytes, str, str], None] | None = None,
 ) -> Path:
     """Train the student of a recipe through all its stages; returns the run directory.
 
     `out` defaults to runs/NAME.  With `resume` a run that was stopped goes on from its last epoch, and a
     finished one is left as it is; without it a directory that holds a run is refused.  Everything that can
-    be wrong with the recipe, the data or the directory is a UsageError before the first step.
+    be wrong with the recipe, the data or the directory is a UsageError before the first step, and a student
+    larger than the recipe's [budget] is OverBudget.
     """
     recipe = load(Path(recipe_path))
     tables(recipe.front_end)  # refuses what the C cannot run
@@ -66,6 +73,7 @@ def train(
             )
     keras.one_thread()
     keras.optimisation()  # missing packages show now, not after an hour
+    _check_budget(recipe, len(labels), gate)
 
     floored, front_end = _features(ds, recipe, train_clips, test_clips, progress)
     bare_features = features(ds, train_clips, bare(recipe.front_end))
@@ -81,6 +89,19 @@ def train(
     export(run.path)
     progress("convert", 1, 1, str(run.student))
     return run.path
+
+
+def _check_budget(recipe: Recipe, classes: int, gate: Callable[[bytes, str, str], None] | None) -> None:
+    """OverBudget when the student described is larger than the recipe's [budget] allows."""
+    limits = recipe.budget
+    if not limits.name and not limits.board:
+        return
+    model = build_student(recipe, classes, dropout=False)
+    if limits.name:
+        refuse_over(model, config.load_budget(limits.name), recipe.student.name)
+    if limits.board and gate:
+        shape = Shape(recipe.front_end.rows, recipe.front_end.bands, classes, recipe.student.width)
+        gate(untrained(recipe.student.name, shape, recipe.front_end), limits.board, limits.name)
 
 
 def _claim(run: RunDir, recipe: Recipe, resume: bool) -> None:

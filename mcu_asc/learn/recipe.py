@@ -18,6 +18,11 @@ from mcu_asc.nouns import Decision, FrontEndConfig
 MEASURED = ("mean", "std", "scale", "zero_point")  # of the front end: learnt from data, not written by hand
 
 
+# A field that came after students had been shipped: their cards must go on saying what they said, so that it
+# appears in `as_dict` only where it is not the default.
+LATER = {"later": True}
+
+
 def _in(low: float, high: float, default: Any = dataclasses.MISSING) -> Any:
     """A field whose value lies in [low, high]."""
     return field(default=default, metadata={"range": (low, high)})
@@ -118,6 +123,14 @@ class Qat(Section):
 
 
 @dataclass(frozen=True)
+class Limits(Section):
+    """[budget]: what the student must keep to; refused before the first step of training when it does not."""
+
+    name: str = ""  # of a budget, or the path of its TOML file; "" = none
+    board: str = ""  # of a board, or the path of its TOML file: RAM and flash count too
+
+
+@dataclass(frozen=True)
 class Recipe(Section):
     """The whole file."""
 
@@ -131,6 +144,7 @@ class Recipe(Section):
     qat: Qat = Qat()
     decision: Decision = field(default_factory=Decision)
     licence: str = "Apache-2.0"  # of the weights
+    budget: Limits = field(default=Limits(), metadata=LATER)
 
     @property
     def prunes(self) -> bool:
@@ -147,8 +161,18 @@ def as_dict(recipe: Recipe) -> dict[str, Any]:
     values = dataclasses.asdict(recipe)
     for key in MEASURED:
         del values["front_end"][key]
+    _forget_defaults(recipe, values)
     plain: dict[str, Any] = _plain(values)
     return plain
+
+
+def _forget_defaults(section: Any, values: dict[str, Any]) -> None:
+    for f in dataclasses.fields(section):
+        value = getattr(section, f.name)
+        if f.metadata.get("later") and value == f.default:
+            del values[f.name]
+        elif isinstance(value, Section):
+            _forget_defaults(value, values[f.name])
 
 
 def _plain(value: Any) -> Any:
