@@ -14,6 +14,7 @@ from mcu_asc.learn.windows import FULL_SCALE, bare, real_input, with_statistics
 from mcu_asc.nouns import Decision, FrontEndConfig
 
 OFF = Augment(stretch=0, pitch_bands=0, gain_db=0, eq_db=0, mix=0, mask_bands=0, mask_rows=0)
+NEW = Augment(roll_rows=7, mixup=0.7, mixstyle=0.7)
 STEPS = {**a.POWER_STEPS, **a.FEATURE_STEPS}
 
 
@@ -31,14 +32,25 @@ def test_amount_zero_changes_nothing(name: str, batch: tuple[np.ndarray, np.ndar
     assert np.array_equal(y, batch[1])
 
 
+def test_steps_that_came_later_draw_nothing_when_off(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    rng = np.random.default_rng(0)
+    for step in (a.roll, a.mixup, a.freq_mixstyle):
+        assert step(*batch, rng, Augment())[0] is batch[0]
+    assert (
+        a.modulate(batch[0], np.zeros(32, np.int64), np.zeros((2, 2, 64), np.float32), rng, Augment())
+        is batch[0]
+    )
+    assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_same_generator_same_result_and_inputs_untouched(
     name: str, batch: tuple[np.ndarray, np.ndarray]
 ) -> None:
     before = batch[0].copy(), batch[1].copy()
-    one = STEPS[name](*batch, np.random.default_rng(5), Augment())
-    two = STEPS[name](*batch, np.random.default_rng(5), Augment())
-    other = STEPS[name](*batch, np.random.default_rng(6), Augment())
+    one = STEPS[name](*batch, np.random.default_rng(5), NEW)
+    two = STEPS[name](*batch, np.random.default_rng(5), NEW)
+    other = STEPS[name](*batch, np.random.default_rng(6), NEW)
     assert np.array_equal(one[0], two[0])
     assert np.array_equal(one[1], two[1])
     assert not np.array_equal(one[0], other[0])
@@ -129,3 +141,100 @@ def test_statistics_are_those_of_the_alive_rows() -> None:
     loud = rows.log2_q9[rows.level_q9 > 512 * 17] / 512
     assert np.allclose(cfg.mean, loud.mean(0), atol=1e-3)
     assert np.allclose(cfg.std, np.maximum(loud.std(0), 0.25), atol=1e-3)
+
+
+def test_roll_turns_rows_and_nothing_else(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = a.roll(*batch, np.random.default_rng(0), dataclasses.replace(OFF, roll_rows=6))
+    shifts = set()
+    for before, after in zip(batch[0], x, strict=True):
+        fits = [s for s in range(-6, 7) if np.array_equal(np.roll(before, s, 0), after)]
+        assert len(fits) == 1
+        shifts.add(fits[0])
+    assert {-6, 6} <= shifts
+    assert y is batch[1]
+
+
+def test_mixup_is_one_convex_sum_of_inputs_and_labels(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = a.mixup(*batch, np.random.default_rng(0), dataclasses.replace(OFF, mixup=1.0, mixup_alpha=1.0))
+    partner = np.random.default_rng(0).permutation(32)
+    other = np.arange(32) != partner
+    difference = (batch[0][partner] - batch[0])[other]
+    share = ((x - batch[0])[other] * difference).sum((1, 2)) / (difference**2).sum((1, 2))
+    assert ((share >= 0) & (share <= 1)).all()
+    assert np.allclose(x[other], batch[0][other] + share[:, None, None] * difference, atol=1e-4)
+    expected = batch[1][other] + share[:, None] * (batch[1][partner] - batch[1])[other]
+    assert np.allclose(y[other], expected, atol=1e-5)
+
+
+def test_freq_mixstyle_changes_only_mean_and_deviation_of_bands(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = a.freq_mixstyle(*batch, np.random.default_rng(0), dataclasses.replace(OFF, mixstyle=0.5))
+    assert y is batch[1]
+
+    def normalised(v: np.ndarray) -> np.ndarray:
+        return (v - v.mean(1, keepdims=True)) / v.std(1, keepdims=True)
+
+    assert np.allclose(normalised(x), normalised(batch[0]), atol=1e-3)
+    same = (x == batch[0]).all((1, 2))
+    assert 0 < same.sum() < 32  # a share of the windows
+    low, high = batch[0].mean(1).min(0), batch[0].mean(1).max(0)
+    assert ((x.mean(1) >= low - 1e-3) & (x.mean(1) <= high + 1e-3)).all()  # between two that there are
+
+
+def test_more_masks_hide_more_runs(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    x, _ = a.mask(*batch, np.random.default_rng(0), dataclasses.replace(OFF, mask_bands=2, masks=3))
+    hidden = (x == 0).all(1)
+    runs = (np.diff(np.pad(hidden, ((0, 0), (1, 1))).astype(int), axis=1) == 1).sum(1)
+    assert runs.max() == 3
+    assert hidden.sum(1).max() <= 6
+
+
+def test_spectrum_modulation_gives_a_window_another_devices_mean_spectrum() -> None:
+    rng = np.random.default_rng(0)
+    spectra = {d: rng.normal(0, 3, 16).astype(np.float32) for d in "cab"}
+    names, differences = a.device_differences(spectra)
+    assert names == ("a", "b", "c")
+    device = rng.integers(0, 3, 40)
+    x = np.stack([np.broadcast_to(spectra[names[d]], (5, 16)) for d in device])
+    out = a.modulate(x, device, differences, rng, dataclasses.replace(OFF, spectrum_modulation=0.5))
+    became = [[i for i, n in enumerate(names) if np.allclose(o, spectra[n], atol=1e-4)] for o in out]
+    assert all(len(b) == 1 for b in became)  # exactly one of the devices
+    changed = np.array([b[0] for b in became]) != device
+    assert 8 < changed.sum() < 32
+
+
+def test_a_device_response_is_met_by_its_impulse_response_and_rings_after_not_before() -> None:
+    from mcu_asc.audio import devices
+
+    rate = 16_000
+    response = devices.random_response(np.random.default_rng(1), rate)
+    taps = devices.impulse_response(response, rate)
+    hz, db = np.array(response).T
+    found = 20 * np.log10(np.abs(np.fft.rfft(taps, 16_384)))
+    at = np.fft.rfftfreq(16_384, 1 / rate)
+    inside = (at > 150) & (at < 7500)
+    assert np.abs(found - np.interp(np.log(np.maximum(at, 1)), np.log(hz), db))[inside].max() < 0.5
+    assert np.argmax(np.abs(taps)) < 4
+    flat = devices.impulse_response(((40.0, 0.0), (8000.0, 0.0)), rate)
+    noise = np.random.default_rng(2).integers(-20_000, 20_000, 5000).astype(np.int16)
+    assert np.array_equal(devices.through(noise, flat), noise)
+    louder = devices.through(np.full(300, 30_000, np.int16), 2 * flat)
+    assert (louder == 32_767).all()  # limited, not wrapped
+
+
+def test_clips_through_devices_are_new_sounds_of_the_same_fold_and_group() -> None:
+    from mcu_asc.audio.datasets import open_dataset
+    from mcu_asc.audio.devices import through_devices
+
+    ds = open_dataset("scenes", None)
+    clips = ds.clips[:2]
+    assert through_devices(ds, clips, 0) == (ds, ())
+    heard, also = through_devices(ds, clips, 2)
+    assert len(also) == 4
+    assert len({heard.identity(c) for c in (*clips, *also)}) == 6
+    for clip, other in zip((*clips, *clips), also, strict=True):
+        assert (other.fold, other.group, other.label) == (clip.fold, clip.group, clip.label)
+    sounds = [heard.pcm(c, 16_000) for c in (clips[0], also[0], also[2])]
+    assert np.array_equal(sounds[0], ds.pcm(clips[0], 16_000))
+    assert not np.array_equal(sounds[1], sounds[2])
+    assert all(s.shape == sounds[0].shape and s.dtype == np.int16 for s in sounds)
+    assert np.array_equal(sounds[1], heard.pcm(also[0], 16_000))

@@ -57,7 +57,7 @@ def test_shipped_recipes_are_valid(student: str) -> None:
         (("[student]", "[learning]\n[student]"), "unknown key 'learning'"),
         (('dataset = "esc10"', ""), "key 'dataset' is missing"),
         (('dataset = "esc10"', 'dataset = "esc11"'), "unknown 'esc11' (known: esc10"),
-        (('name = "vgg-asc"', 'name = "vgg"'), "unknown 'vgg' (known: vgg-asc, ds-cnn)"),
+        (('name = "vgg-asc"', 'name = "vgg"'), "unknown 'vgg' (known: vgg-asc, ds-cnn, "),
         (("test_folds = [4]", "test_folds = [2]"), "fold 2 is in train_folds and in test_folds"),
         (("test_folds = [4]", "test_folds = []"), "must each name a fold"),
         (("test_folds = [4]", 'test_folds = ["4"]'), "must be a int"),

@@ -5,6 +5,8 @@ the standardisation work on log2 power in LSB^2 as the front end's C gives it, w
 floor is added after them, because on the device it is under the final power.  Recipe and what each step is
 worth: Piczak's ESC-10, cross-validated; mixing after Tokozume et al. 2018 (between-class learning), masks
 after Park et al. 2019 (SpecAugment).
+
+A step whose amount is 0 draws nothing: what the others draw is then the same as without it.
 """
 
 from __future__ import annotations
@@ -90,10 +92,81 @@ def mix(x: Floats, y: Floats, rng: np.random.Generator, a: Augment) -> tuple[Flo
     return x, mixed_y
 
 
+def roll(x: Floats, y: Floats, rng: np.random.Generator, a: Augment) -> tuple[Floats, Floats]:
+    """Turn each window by up to -+ roll_rows rows; what leaves at one end comes in at the other."""
+    if not a.roll_rows:
+        return x, y
+    shift = rng.integers(-a.roll_rows, a.roll_rows, len(x), endpoint=True)
+    at = (np.arange(x.shape[1]) - shift[:, None]) % x.shape[1]
+    out: Floats = np.take_along_axis(x, at[:, :, None], 1)
+    return out, y
+
+
+def device_differences(spectrum: Mapping[str, Floats]) -> tuple[tuple[str, ...], Floats]:
+    """(devices, (devices, devices, bands) log2): entry [i, j] makes a sound of device i one of device j.
+
+    spectrum  device -> mean log2 spectrum of its recordings, (bands,)
+    """
+    names = tuple(sorted(spectrum))
+    mean = np.stack([spectrum[n] for n in names])
+    out: Floats = (mean[None] - mean[:, None]).astype(np.float32)
+    return names, out
+
+
+def modulate(
+    x: Floats, device: NDArray[np.int64], differences: Floats, rng: np.random.Generator, a: Augment
+) -> Floats:
+    """Spectrum modulation: give a share of the windows the mean spectrum of another device.
+
+    device       (n,) index of each window's own device;  differences as `device_differences` gives them
+
+    After Sugahara et al. (DCASE 2022): "applying a frequency energy difference to the data of non-device A".
+    Here any device's windows, towards any other, each equally likely.
+    """
+    if not a.spectrum_modulation or len(differences) < 2:
+        return x
+    chosen = rng.uniform(size=len(x)) < a.spectrum_modulation
+    other = (device + rng.integers(1, len(differences), len(x))) % len(differences)
+    out: Floats = x + differences[device, other][:, None, :] * chosen[:, None, None].astype(np.float32)
+    return out
+
+
+def mixup(x: Floats, y: Floats, rng: np.random.Generator, a: Augment) -> tuple[Floats, Floats]:
+    """Mixup of the network's input (Zhang et al. 2018): t x1 + (1 - t) x2, labels alike."""
+    if not a.mixup:
+        return x, y
+    n = len(x)
+    partner = rng.permutation(n)
+    t = np.where(rng.uniform(size=n) < a.mixup, rng.beta(a.mixup_alpha, a.mixup_alpha, n), 1.0)
+    share = t.astype(np.float32)[:, None]
+    mixed: Floats = share[..., None] * x + (1 - share[..., None]) * x[partner]
+    labels: Floats = share * y + (1 - share) * y[partner]
+    return mixed, labels
+
+
+def freq_mixstyle(x: Floats, y: Floats, rng: np.random.Generator, a: Augment) -> tuple[Floats, Floats]:
+    """Freq-MixStyle (Kim et al. 2022): mix each band's mean and deviation with another window's.
+
+    Labels stay: level and contrast of a band are the device's.  Statistics over the rows of a band;
+    t ~ Beta(mixstyle_alpha, mixstyle_alpha), of a share `mixstyle` of the windows.
+    """
+    if not a.mixstyle:
+        return x, y
+    n = len(x)
+    partner = rng.permutation(n)
+    t = np.where(rng.uniform(size=n) < a.mixstyle, rng.beta(a.mixstyle_alpha, a.mixstyle_alpha, n), 1.0)
+    t = t.astype(np.float32)[:, None, None]
+    mean = x.mean(1, keepdims=True)
+    std = np.sqrt(x.var(1, keepdims=True) + 1e-6)
+    mixed_mean, mixed_std = (t * v + (1 - t) * v[partner] for v in (mean, std))
+    out: Floats = np.where(t < 1, (x - mean) / std * mixed_std + mixed_mean, x)
+    return out, y
+
+
 def mask(x: Floats, y: Floats, rng: np.random.Generator, a: Augment) -> tuple[Floats, Floats]:
-    """Set one run of bands and one run of rows to 0, the mean of standardised features."""
+    """Set `masks` runs of bands and of rows to 0, the mean of standardised features."""
     x = x.copy()
-    for axis, most in ((2, a.mask_bands), (1, a.mask_rows)):
+    for axis, most in ((2, a.mask_bands), (1, a.mask_rows)) * a.masks:
         size = x.shape[axis]
         width = rng.integers(0, min(most, size), len(x), endpoint=True)
         first = rng.integers(0, size - width, endpoint=True)
@@ -103,8 +176,12 @@ def mask(x: Floats, y: Floats, rng: np.random.Generator, a: Augment) -> tuple[Fl
     return x, y
 
 
-POWER_STEPS: Mapping[str, Step] = {"pitch": pitch, "gain": gain, "mix": mix}  # before the floor
-FEATURE_STEPS: Mapping[str, Step] = {"mask": mask}  # after the standardisation
+POWER_STEPS: Mapping[str, Step] = {"pitch": pitch, "gain": gain, "mix": mix, "roll": roll}  # before the floor
+FEATURE_STEPS: Mapping[str, Step] = {  # after the standardisation
+    "freq_mixstyle": freq_mixstyle,
+    "mixup": mixup,
+    "mask": mask,
+}
 
 
 def add_floor(x: Floats, floor: float) -> Floats:

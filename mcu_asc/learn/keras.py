@@ -39,7 +39,7 @@ def quiet() -> Iterator[None]:
 @functools.cache
 def tensorflow() -> ModuleType:
     """TensorFlow with Keras 2 inside; ToolMissing when it is not installed."""
-    if "tensorflow" in sys.modules and os.environ.get("TF_USE_LEGACY_KERAS") != "1":
+    if sys.modules.get("tensorflow") and os.environ.get("TF_USE_LEGACY_KERAS") != "1":
         raise UsageError(
             "TensorFlow was imported with Keras 3 before mcu_asc.learn", "set TF_USE_LEGACY_KERAS=1 before it"
         )

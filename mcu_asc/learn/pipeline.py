@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mcu_asc import __version__, config
 from mcu_asc.audio.datasets import Dataset, open_dataset, select
+from mcu_asc.audio.devices import through_devices
 from mcu_asc.audio.features import features, windows
 from mcu_asc.audio.frontend import Features, tables
 from mcu_asc.errors import UsageError
@@ -76,8 +77,9 @@ def train(
     _check_budget(recipe, len(labels), gate)
 
     floored, front_end = _features(ds, recipe, train_clips, test_clips, progress)
-    bare_features = features(ds, train_clips, bare(recipe.front_end))
-    data = training_set(train_clips, bare_features, labels, front_end, recipe)
+    heard, also = through_devices(ds, train_clips, recipe.augment.devices)
+    bare_features = features(heard, (*train_clips, *also), bare(recipe.front_end))
+    data = training_set((*train_clips, *also), bare_features, labels, front_end, recipe)
     test = test_set(test_clips, floored, labels, front_end, recipe.decision)
     calibration = _calibration([floored[c.id] for c in train_clips], recipe)
     if not run.config.exists():

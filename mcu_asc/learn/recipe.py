@@ -23,9 +23,9 @@ MEASURED = ("mean", "std", "scale", "zero_point")  # of the front end: learnt fr
 LATER = {"later": True}
 
 
-def _in(low: float, high: float, default: Any = dataclasses.MISSING) -> Any:
+def _in(low: float, high: float, default: Any = dataclasses.MISSING, later: bool = False) -> Any:
     """A field whose value lies in [low, high]."""
-    return field(default=default, metadata={"range": (low, high)})
+    return field(default=default, metadata={"range": (low, high), "later": later})
 
 
 def _check_ranges(section: Any) -> None:
@@ -96,6 +96,14 @@ class Augment(Section):
     mix: float = _in(0.0, 1.0, 0.4)  # share of windows mixed with another one
     mask_bands: int = _in(0, 64, 8)  # one mask of at most so many bands
     mask_rows: int = _in(0, 200, 8)  # one mask of at most so many rows
+    masks: int = _in(1, 8, 1, later=True)  # so many masks along each axis
+    roll_rows: int = _in(0, 1000, 0, later=True)  # turn within -+ so many rows
+    mixup: float = _in(0.0, 1.0, 0.0, later=True)  # share of windows whose input is mixed with another one's
+    mixup_alpha: float = _in(0.01, 10.0, 0.2, later=True)
+    mixstyle: float = _in(0.0, 1.0, 0.0, later=True)  # share of windows with another one's band statistics
+    mixstyle_alpha: float = _in(0.01, 10.0, 0.4, later=True)
+    spectrum_modulation: float = _in(0.0, 1.0, 0.0, later=True)  # share with another device's mean spectrum
+    devices: int = _in(0, 16, 0, later=True)  # each clip also as so many made-up devices would record it
 
 
 @dataclass(frozen=True)

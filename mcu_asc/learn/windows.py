@@ -85,15 +85,23 @@ class TrainingSet:
     y: Floats  # (clips, classes)
     front_end: FrontEndConfig  # with statistics
     recipe: Recipe
+    device: NDArray[np.int64]  # (clips,) which of the devices recorded it
+    differences: Floats  # (devices, devices, bands), see augment.device_differences
+    versions: int = 1  # of each clip: all clips, then all again through a made-up device, ...
+
+    @property
+    def clips(self) -> int:
+        """Different clips."""
+        return len(self.y) // self.versions
 
     @property
     def steps_per_epoch(self) -> int:
-        return max(1, len(self.y) * self.recipe.train.windows_per_clip // self.recipe.train.batch)
+        return max(1, self.clips * self.recipe.train.windows_per_clip // self.recipe.train.batch)
 
     def epoch(self, rng: np.random.Generator) -> Iterator[tuple[Floats, Floats]]:
         """Augmented batches x (batch, rows, bands, 1), y (batch, classes): each clip drawn equally often."""
         train = self.recipe.train
-        clips = len(self.y)
+        clips = self.clips
         order = np.concatenate([rng.permutation(clips) for _ in range(train.windows_per_clip)])
         batch = min(train.batch, len(order))
         for step in range(self.steps_per_epoch):
@@ -102,11 +110,14 @@ class TrainingSet:
     def batch(self, clips: NDArray[np.int64], rng: np.random.Generator) -> tuple[Floats, Floats]:
         """One augmented window of each of the clips given by index."""
         amount = self.recipe.augment
+        if self.versions > 1:  # the clip itself, or as another device would have recorded it
+            clips = clips + rng.integers(0, self.versions, len(clips)) * self.clips
         start = np.array([rng.choice(self.starts[c]) for c in clips])
         ratio = rng.uniform(1 - amount.stretch, 1 + amount.stretch, len(clips))
         x = augment.stretched_rows(
             self.rows, start, self.length[clips], self.offset[clips], ratio, self.front_end.rows
         )
+        x = augment.modulate(x, self.device[clips], self.differences, rng, amount)
         x, y = augment.apply(augment.POWER_STEPS, x, self.y[clips], rng, amount)
         if self.front_end.floor_fs2:
             x = augment.add_floor(x, self.front_end.floor_fs2 * FULL_SCALE)
@@ -122,7 +133,11 @@ def training_set(
     front_end: FrontEndConfig,
     recipe: Recipe,
 ) -> TrainingSet:
-    """Gather the clips' rows, each at least one window long."""
+    """Gather the clips' rows, each at least one window long.
+
+    `clips` are those of the data set, then the versions of them that the recipe's `augment.devices` asks for.
+    UsageError when spectrum modulation finds fewer than two devices.
+    """
     rows = [bare_features[c.id].log2_q9.astype(np.float32) / Q9 for c in clips]
     length = np.array([len(r) for r in rows])
     every_row = dataclasses.replace(recipe.decision, hop_rows=1)
@@ -130,6 +145,17 @@ def training_set(
     for clip in clips:
         alive = count_alive(bare_features[clip.id].level_q9, front_end.rows, every_row)
         starts.append(np.flatnonzero(alive >= min(recipe.decision.min_alive * front_end.rows, alive.max())))
+    own = clips[: len(clips) // (1 + recipe.augment.devices)]
+    names, differences = augment.device_differences(
+        {
+            d: np.concatenate([r for r, c in zip(rows, own, strict=False) if c.device == d]).mean(0)
+            for d in {c.device for c in own}
+        }
+    )
+    if recipe.augment.spectrum_modulation and len(names) < 2:
+        raise UsageError(
+            "spectrum_modulation needs clips of two devices, these are of one", "set it to 0, or use devices"
+        )
     return TrainingSet(
         rows=augment.add_floor(np.concatenate(rows), recipe.augment.floor_fs2 * FULL_SCALE),
         offset=np.cumsum(length) - length,
@@ -138,6 +164,9 @@ def training_set(
         y=one_hot(clips, labels),
         front_end=front_end,
         recipe=recipe,
+        device=np.array([names.index(c.device) for c in clips]),
+        differences=differences,
+        versions=1 + recipe.augment.devices,
     )
 
 
