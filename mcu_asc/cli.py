@@ -6,7 +6,7 @@ import dataclasses
 import json as jsonlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mcu_asc.audio.check import DataCheck
     from mcu_asc.device.session import Session
+    from mcu_asc.learn.noise import LayerNoise
     from mcu_asc.nouns import BenchResult, CheckResult, Image, Model, Report
     from mcu_asc.results.score import Oracle
 
@@ -172,6 +173,21 @@ def train(recipe: Path, data_root: Path | None, out: Path | None, resume: bool, 
         _out().print(f"trained: {run}; next: mcu-asc export {run}")
 
 
+def _print_noise(rows: Sequence[LayerNoise]) -> None:
+    from rich.table import Table
+
+    from mcu_asc.learn.noise import worst
+
+    table = Table(title="quantised after training: signal to noise", title_justify="left")
+    table.add_column("layer")
+    for name in ("dB", "lost here, dB"):
+        table.add_column(name, justify="right")
+    for r in rows:
+        table.add_row(r.name, f"{r.snr_db:.1f}", f"{r.loss_db:.1f}")
+    _out().print(table)
+    _out().print(f"the layer that hurts: {worst(rows).name}, {worst(rows).loss_db:.1f} dB")
+
+
 def _gate(tflite: bytes, board: str, budget: str) -> None:
     from mcu_asc.results import fit as fitting
 
@@ -219,15 +235,24 @@ def fit(
 @cli.command()
 @click.argument("student", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="[default: STUDENT/student.tflite]")
+@click.option("--noise", is_flag=True, help="Also say what quantising after training costs at each layer.")
 @json_option
-def export(student: Path, out: Path | None, as_json: bool) -> None:
+def export(student: Path, out: Path | None, noise: bool, as_json: bool) -> None:
     """Write the int8 .tflite of a trained STUDENT (run directory), front end and labels inside."""
     from mcu_asc import learn
 
     path = learn.export(student, out)
+    rows: tuple[Any, ...] = ()
+    if noise:
+        from mcu_asc.learn.noise import ptq_noise
+
+        rows = ptq_noise(student)
     if as_json:
-        _print_json({"tflite": str(path), "bytes": path.stat().st_size})
+        said = {"tflite": str(path), "bytes": path.stat().st_size}
+        _print_json(said | ({"noise": [dataclasses.asdict(r) for r in rows]} if noise else {}))
     else:
+        if noise:
+            _print_noise(rows)
         _out().print(f"wrote {path}, {path.stat().st_size:,} bytes; next: mcu-asc check {path}")
 
 

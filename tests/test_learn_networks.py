@@ -197,3 +197,27 @@ def test_the_causal_student_does_not_look_ahead() -> None:
     one, two = (before_mean(v, training=False).numpy() for v in (x, later))
     assert np.array_equal(one[:, :11], two[:, :11])
     assert not np.array_equal(one[:, 11], two[:, 11])
+
+
+def test_the_noise_report_names_the_layer_that_hurts() -> None:
+    from mcu_asc.learn.noise import layer_noise, worst
+
+    model = build("ds-cnn", 39, 32, 4, 0.5)
+    x = sounds(4, 39, 32)  # those that set the ranges: nothing is clipped
+    rows = layer_noise(model, int8(model), x)
+    names = [r.name for r in rows]
+    assert names[0] == "stem_relu"
+    assert {"depthwise3_relu", "pointwise5_relu", "mean", "logits"} <= set(names)
+    assert len(set(names)) == len(names) == 13
+    assert all(10 < r.snr_db < 60 for r in rows), rows
+    # One channel a thousand times larger, undone by the layer after it: exact in float, and in
+    # int8 the end of all other channels, which per-channel weights cannot mend.
+    first, second = model.get_layer("pointwise2_norm"), model.get_layer("depthwise3")
+    factor = np.ones(first.gamma.shape[0], np.float32)
+    factor[0] = 1000
+    first.gamma.assign(first.gamma * factor)
+    first.beta.assign(first.beta * factor)
+    second.depthwise_kernel.assign(second.depthwise_kernel / factor[:, None])
+    spoilt = layer_noise(model, to_int8(model, sounds(4, 39, 32)), x)
+    assert worst(spoilt).name in ("pointwise2_relu", "depthwise3_relu")
+    assert spoilt[-1].snr_db < rows[-1].snr_db - 6

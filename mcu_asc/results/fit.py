@@ -8,6 +8,7 @@ from functools import cache
 from mcu_asc import compiler, config
 from mcu_asc.compiler.schedule import op_cycles
 from mcu_asc.errors import OverBudget
+from mcu_asc.firmware import memory_plan
 from mcu_asc.learn.students import Shape
 from mcu_asc.learn.untrained import student_views, untrained
 from mcu_asc.limits import over_budget
@@ -26,7 +27,7 @@ def latency_ms(model: Model, board: Board) -> float:
     Cycles by kind of op, from the compiler's table of what its kernels for a Cortex-M4 take
     (schedule.py), and what the plan's bands add; flash wait states are not in it.
     """
-    plan = compiler.plan(model.graph, compiler.flavour_of(board.cpu))
+    plan = memory_plan(model, board, "baremetal")
     cycles = sum(op_cycles(model.graph, op) for op in model.graph.ops) + plan.schedule.extra_cycles
     return 1e3 * cycles / board.clock_hz
 
