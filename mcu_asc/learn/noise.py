@@ -70,15 +70,18 @@ def layer_noise(model: Keras, content: bytes, x: NDArray[np.float32]) -> tuple[L
     watch = keras.keras().Model(model.input, [model.get_layer(n).output for n in names])
     signal, noise = dict.fromkeys(twins, 0.0), dict.fromkeys(twins, 0.0)
     run = _Interpreter(content)
+    first_signal = first_noise = 0.0  # of the input, which is rounded too
     for window in x:
         expected = dict(zip(names, _list(watch(window[None], training=False)), strict=True))
-        run(window)
+        rounded = run(window)
+        first_signal += float((window.astype(np.float64) ** 2).sum())
+        first_noise += float(((rounded - window) ** 2).sum())
         for tensor, name in twins.items():
             real = np.asarray(expected[name], np.float64).ravel()
             signal[tensor] += float((real**2).sum())
             noise[tensor] += float(((run.real(tensor) - real) ** 2).sum())
     snr = {t: _db(signal[t], noise[t]) for t in twins}
-    rows, heard = [], {graph.Inputs(0): BEST_DB}
+    rows, heard = [], {graph.Inputs(0): _db(first_signal, first_noise)}
     for out, before in inputs.items():
         known_inputs = [heard[t] for t in before if t in heard]
         lowest = min(known_inputs, default=BEST_DB)
@@ -111,12 +114,15 @@ class _Interpreter:
         self._lite.allocate_tensors()
         self._details = {d["index"]: d for d in self._lite.get_tensor_details()}
 
-    def __call__(self, window: NDArray[np.float32]) -> None:
+    def __call__(self, window: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Run one window; returns it as the int8 input has it."""
         first = self._lite.get_input_details()[0]
         scale, zero = first["quantization"]
         q = np.clip(np.rint(window / scale) + zero, -128, 127).astype(np.int8)
         self._lite.set_tensor(first["index"], q[None])
         self._lite.invoke()
+        rounded: NDArray[np.float64] = scale * (q.astype(np.float64) - zero)
+        return rounded
 
     def real(self, tensor: int) -> NDArray[np.float64]:
         """A tensor's values as real numbers, flat."""

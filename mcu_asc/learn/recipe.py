@@ -21,6 +21,7 @@ MEASURED = ("mean", "std", "scale", "zero_point")  # of the front end: learnt fr
 # A field that came after students had been shipped: their cards must go on saying what they said, so that it
 # appears in `as_dict` only where it is not the default.
 LATER = {"later": True}
+LATER_FRONT_END = ("spectrum", "norm", "deltas")
 
 
 def _in(low: float, high: float, default: Any = dataclasses.MISSING, later: bool = False) -> Any:
@@ -114,7 +115,7 @@ class Prune(Section):
           2 x 4 x 3 weights that the device skips (nouns.BLOCK); "channel": whole channels, which are removed
     """
 
-    kind: str = "magnitude"
+    kind: str = field(default="magnitude", metadata=LATER)
     sparsity: float = _in(0.0, 0.95, 0.5)  # share of zeros at the end; 0 = no pruning
     epochs: int = _in(0, 10_000, 20)  # 0 = no pruning
     lr: float = _in(0.0, 1.0, 1e-3)
@@ -169,6 +170,9 @@ def as_dict(recipe: Recipe) -> dict[str, Any]:
     values = dataclasses.asdict(recipe)
     for key in MEASURED:
         del values["front_end"][key]
+    for key in LATER_FRONT_END:
+        if values["front_end"][key] == getattr(FrontEndConfig, key):
+            del values["front_end"][key]
     _forget_defaults(recipe, values)
     plain: dict[str, Any] = _plain(values)
     return plain
