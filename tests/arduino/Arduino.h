@@ -1,4 +1,5 @@
-// What our sketches use of the Arduino API, with the signatures of ArduinoCore-API; for tests, not for boards.
+// What our sketches use of the Arduino API, with the signatures of ArduinoCore-API; for tests, not for
+// boards.
 #ifndef ARDUINO_H
 #define ARDUINO_H
 #include <stddef.h>
@@ -21,31 +22,35 @@ void pinMode(pin_size_t pin, PinMode mode);
 void digitalWrite(pin_size_t pin, PinStatus status);
 }
 
-class Print {
-public:
+class Print
+{
+  public:
     virtual size_t write(uint8_t) = 0;
     virtual size_t write(const uint8_t *buffer, size_t size) = 0;
     virtual int availableForWrite() { return 0; }
     virtual void flush() {}
 };
 
-class Stream : public Print {
-public:
+class Stream : public Print
+{
+  public:
     virtual int available() = 0;
     virtual int read() = 0;
     virtual int peek() = 0;
 };
 
-class HardwareSerial : public Stream {
-public:
+class HardwareSerial : public Stream
+{
+  public:
     virtual void begin(unsigned long) = 0;
     virtual void begin(unsigned long, uint16_t) = 0;
     virtual void end() = 0;
     virtual operator bool() = 0;
 };
 
-class FakeSerial : public HardwareSerial {
-public:
+class FakeSerial : public HardwareSerial
+{
+  public:
     size_t write(uint8_t) override;
     size_t write(const uint8_t *buffer, size_t size) override;
     void flush() override;

@@ -14,7 +14,7 @@ stage_fn asc_fft_stage_4, asc_fft_stage_8, asc_fft_stage_16, asc_fft_stage_32, a
 typedef void last_fn(int32_t *buf, const int32_t *twiddles);
 last_fn asc_fft_last_64, asc_fft_last_128, asc_fft_last_256, asc_fft_last_512, asc_fft_last_1024;
 
-#define WORDS(m) (3 * (m)-6) /* of the twiddles of stage m */
+#define WORDS(m) (3 * (m) - 6) /* of the twiddles of stage m */
 
 void asc_fft_power_256(const asc_fft_table *t, const int16_t *x, int32_t *buf)
 {
