@@ -142,6 +142,9 @@ def load_board(name: str) -> Board:
     values = read_toml(path)
     for key in set(_PINS) & set(values):
         values[key] = pin(values[key], str(values.get("soc")), f"{path}: {key}")
+    if isinstance(values.get("led_rgb"), list):
+        soc = str(values.get("soc"))
+        values["led_rgb"] = [pin(v, soc, f"{path}: led_rgb") for v in values["led_rgb"]]
     return build(Board, {"name": path.stem, **values}, str(path))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ from mcu_asc import __version__, compiler, config, paths
 from mcu_asc.compiler import tflm
 from mcu_asc.decide import alive_level
 from mcu_asc.errors import UsageError
-from mcu_asc.nouns import Board, FirmwareProject, FrontEndConfig, MemoryPlan, Model
+from mcu_asc.nouns import Board, FirmwareProject, FrontEndConfig, MemoryPlan, Model, Quant
 
 MANIFEST = "project.json"
 FORMAT = "mcu-asc firmware project"
@@ -31,6 +32,13 @@ _FAST = ("asc_bands.c", "asc_frontend.c", "asc_magnitude.c")  # what takes the t
 # What `check` adds before anything is linked; tests hold both against linked firmware.
 _APP_RAM_BYTES = 3_200  # asc_app, the port's buffers, alignment
 _CODE_BYTES = 27_000
+_LIVE_CODE_BYTES = 3_500  # more, where there is a microphone
+_LIVE = ("asc_live.c", "asc_text.c", "asc_text.h")  # only where there is a microphone
+_MIC_BLOCK = 256  # samples: asc_port.h
+_MIC_BLOCK_BYTES = 2 * _MIC_BLOCK + 8
+_MIC_LEAST = 8  # blocks, 128 ms: a few rows and what the line takes
+_MIC_CYCLES_PER_MAC = 2.0  # at the slowest; what is missing all the same is dropped, counted and said
+_LABEL_CHARS = 80  # of a label in the device's own text
 _C_BYTES = {  # of generated arrays
     **{"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "uint32_t": 4},
     **{"asc_channel": 12, "asc_dw3_channel": 40},
@@ -81,6 +89,9 @@ def project(
         "host_arena_bytes": host_plan.arena_bytes,
         "layers": len(counts),
         "alive_level": alive_level(model.card.decision) if model.card else 0,
+        "hop_rows": model.card.decision.hop_rows if model.card else 1,
+        "mic_blocks": mic_blocks(model, board, layout),
+        "log2_step": _log2_step(graph.tensors[graph.outputs[0]].quant),
         "weight_bytes": sum(c.param_bytes for c in counts),
         "input_bytes": sum(graph.tensors[i].bytes for i in graph.inputs),
         "linker_script": f"{board.soc}.ld",
@@ -99,8 +110,11 @@ def project(
         constants = _array_bytes(generated)
     board_only = {*generated, *_kernel_names(model, flavour, engine)}
     host_only = {*host_generated, *_kernel_names(model, _HOST_FLAVOUR, engine)}
+    portable = _folder(paths.firmware_dir() / "asc")
+    if not context["mic_blocks"]:
+        portable = {n: c for n, c in portable.items() if n not in _LIVE}
     src = {
-        **_folder(paths.firmware_dir() / "asc"),
+        **portable,
         **_folder(paths.firmware_dir() / "ports"),
         **_kernels(board_only | host_only),
         **generated,
@@ -235,6 +249,36 @@ def room(board: Board, layout: str = "baremetal") -> tuple[int, int]:
     return board.app_flash_bytes, board.ram_bytes
 
 
+def live_refusal(fe: FrontEndConfig | None, board: Board, layout: str = "baremetal") -> str | None:
+    """Why the board cannot listen by itself, as a sentence; None where it can."""
+    if fe is None:
+        return "the model has no front end, it takes tensors"
+    if not board.mic_rates_hz:
+        return f"{board.title} has no microphone: clips can be streamed to it"
+    if fe.sample_rate_hz not in board.mic_rates_hz:
+        rates = ", ".join(f"{r:,}" for r in board.mic_rates_hz)
+        return (
+            f"the front end wants {fe.sample_rate_hz:,} Hz, the microphone of {board.title} gives {rates}: "
+            "clips can be streamed to it"
+        )
+    if layout == "baremetal" and not (paths.firmware_dir() / "ports" / board.soc / "pdm.c").exists():
+        return f"the port for {board.soc} does not know {board.title}'s microphone: a sketch may"
+    return None
+
+
+def mic_blocks(model: Model, board: Board, layout: str = "baremetal") -> int:
+    """Blocks of the microphone's ring, long enough for the longest layer; 0 where nothing can be heard.
+
+    Between two layers the front end empties the ring, so no more than a layer has to fit.
+    """
+    fe = _front_end(model)
+    if fe is None or live_refusal(fe, board, layout):
+        return 0
+    longest = max((c.macs for c in compiler.counts(model.graph)), default=0)
+    samples = longest * _MIC_CYCLES_PER_MAC / board.clock_hz * fe.sample_rate_hz
+    return _MIC_LEAST + math.ceil(samples / _MIC_BLOCK)
+
+
 def ram_bytes(model: Model, plan: MemoryPlan, board: Board, layout: str = "baremetal") -> int:
     """Static RAM and (not in a sketch) stack of the firmware, an estimate that linking confirms."""
     return plan.arena_bytes + _ram_beside_arena(model, board, layout)
@@ -259,6 +303,7 @@ def _ram_beside_arena(model: Model, board: Board, layout: str) -> int:
         from mcu_asc.native import FrontEnd
 
         stream = FrontEnd(tables(fe)).state_bytes + fe.rows * (fe.values + 1)
+        stream += mic_blocks(model, board, layout) * _MIC_BLOCK_BYTES
     stack = board.stack_bytes if layout == "baremetal" else 0
     return stream + 4 * len(model.graph.ops) + _APP_RAM_BYTES + stack
 
@@ -267,8 +312,9 @@ def rough_flash_bytes(model: Model, board: Board) -> int:
     """Flash of the firmware before it is compiled: weights and tables exactly, code roughly."""
     plan = memory_plan(model, board)
     generated = compiler.emit(model, plan, plan.flavour)
+    code = _CODE_BYTES + _LIVE_CODE_BYTES * bool(mic_blocks(model, board))
     fields = 4 * sum(len(_C_FIELD.findall(text)) for text in generated.values())
-    return _array_bytes(generated) + fields + _table_bytes(_front_end(model)) + _CODE_BYTES
+    return _array_bytes(generated) + fields + _table_bytes(_front_end(model)) + code
 
 
 def load_manifest(directory: Path) -> dict[str, Any]:
@@ -353,6 +399,17 @@ def _front_end(model: Model) -> FrontEndConfig | None:
     return fe
 
 
+def _log2_step(quant: Quant | None) -> int:
+    """One step of the output as log2 of odds, Q16."""
+    scale = quant.scale[0] if quant else 0.0
+    return min(round(65536 * scale / math.log(2)), 0x7FFFFFFF)
+
+
+def _c_text(text: str) -> str:
+    """A C string literal of text that stands in JSON as it is."""
+    return json.dumps(json.dumps(text[:_LABEL_CHARS])[1:-1]).replace("?", "\\?")  # no trigraphs
+
+
 def _table_bytes(fe: FrontEndConfig | None) -> int:
     """Flash of the front end's tables."""
     if fe is None:
@@ -405,4 +462,5 @@ def _render(template: str, context: Mapping[str, Any]) -> bytes:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["c_text"] = _c_text
     return environment.get_template(template).render(**context).encode()

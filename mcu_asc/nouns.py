@@ -326,6 +326,7 @@ class Board:
     app_end_bytes: int = 0  # and ends; 0 = the end of flash
     stack_bytes: int = 4096
     led_active_low: bool = False
+    led_rgb: tuple[int, ...] = ()  # red, green, blue, lit when low; () = no colour LED
     pdm_clk: int | None = None
     pdm_din: int | None = None
     pdm_power: int | None = None
@@ -476,6 +477,33 @@ class WindowResult:
     features_crc: int  # CRC-32 of the int8 input tensor
     frontend_cycles: int  # since the previous window
     model_cycles: int
+
+
+@dataclass(frozen=True)
+class LiveDecision:
+    """What the device made of one window from its microphone."""
+
+    index: int  # of those decided
+    time_s: float  # of the window's end, since the microphone's start
+    logits: bytes  # the output tensor, one int8 a byte
+    alive_rows: int
+    dropped: int  # samples lost so far; no window contains a hole
+    skipped: int  # decisions so far that came due while another was computed
+    latency_s: float  # from the window's last sample to the decision
+    features_crc: int  # CRC-32 of the int8 input tensor
+    frontend_cycles: int  # since the previous decision
+    model_cycles: int
+
+
+@dataclass(frozen=True)
+class LiveEnd:
+    """How a live run ended, and what it came to."""
+
+    reason: str  # "stopped", "time", "ended": the microphone gave no more
+    decisions: int
+    dropped: int
+    skipped: int
+    time_s: float
 
 
 @dataclass(frozen=True)

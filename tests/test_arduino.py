@@ -27,7 +27,7 @@ from mcu_asc.device.build import compile_project
 from mcu_asc.device.session import Session
 from mcu_asc.device.targets import open_target, serve
 from mcu_asc.errors import AscError, DeviceError, OverBudget, UsageError
-from mcu_asc.nouns import FirmwareProject, Model
+from mcu_asc.nouns import Board, FirmwareProject, Model
 from mcu_asc.results.check import check
 from mcu_asc.toolchain import arm_gcc, image
 
@@ -104,7 +104,7 @@ def test_what_arduino_asks_of_a_sketch(project: FirmwareProject) -> None:
 
 
 def test_nothing_but_the_arduino_api(project: FirmwareProject) -> None:
-    allowed = {"Arduino.h", "stddef.h", "stdint.h", "string.h"}
+    allowed = {"Arduino.h", "PDM.h", "stddef.h", "stdint.h", "string.h"}
     for name, content in project.files.items():
         if name.startswith("scenes/") and name.endswith((".c", ".cpp", ".h", ".ino")):
             assert set(re.findall(r"#include <([^>]+)>", content.decode())) <= allowed, name
@@ -216,13 +216,11 @@ def test_what_takes_the_time_is_compiled_for_speed(project: FirmwareProject, tmp
 # ---- here, through the API --------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def sketch_here(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compile_here(model: Model, board: Board, directory: Path, *more: Path) -> Path:
     """The sketch, with portable kernels, as a program of this machine: setup(), loop() and a fake Serial."""
-    directory = tmp_path_factory.mktemp("here")
-    sketch = written(firmware.project(model, NO_DSP, layout="arduino"), directory / "p")
+    sketch = written(firmware.project(model, board, layout="arduino"), directory / "p")
     objects = []
-    for source in [*sources(sketch), CORE / "host.cpp"]:
+    for source in [*sources(sketch), CORE / "host.cpp", *more]:
         kind = ["gcc", "-std=gnu11"] if source.suffix == ".c" else ["g++", "-std=gnu++14"]
         kind += ["-x", "c++", "-include", "Arduino.h"] if source.suffix == ".ino" else []
         out = directory / f"{source.name}.o"
@@ -231,6 +229,11 @@ def sketch_here(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
         objects.append(str(out))
     subprocess.run(["g++", *objects, "-o", str(directory / "sketch")], check=True)
     return directory / "sketch"
+
+
+@pytest.fixture(scope="module")
+def sketch_here(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_here(model, NO_DSP, tmp_path_factory.mktemp("here"))
 
 
 def test_the_same_answers_as_the_bare_metal_build(sketch_here: Path, model: Model, tmp_path: Path) -> None:
@@ -309,6 +312,58 @@ def test_a_host_that_leaves_and_comes_back(sketch_here: Path, model: Model) -> N
             first._line.write(b"\x00\x03half a cell")
         with Session(url, hop_rows=5, fingerprint=model.fingerprint) as second:
             assert second.classify(pcm).windows
+
+
+# ---- the microphone ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def listening(model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A sketch with a microphone as a program of this machine, and what its microphone hears."""
+    directory = tmp_path_factory.mktemp("listening")
+    noise = np.random.default_rng(2).normal(0, 1000, 6 * 16_000).astype("<i2")
+    noise.tofile(directory / "heard.raw")
+    board = dataclasses.replace(NO_DSP, mic_rates_hz=(16_000,))
+    return compile_here(model, board, directory, CORE / "pdm.cpp"), directory / "heard.raw"
+
+
+def test_a_sketch_hears_what_a_clip_is(listening: tuple[Path, Path], sketch_here: Path) -> None:
+    sketch, heard = listening
+    with serve(sketch, {"MCU_ASC_MIC": str(heard)}) as (url, _), Session(url) as session:
+        found = list(session.live(25, seconds=3.0, settle_s=1.0))
+    with serve(sketch_here) as (url, _), Session(url, hop_rows=25) as session:
+        clip = session.classify(np.fromfile(heard, "<i2")[16_000:64_000].astype(np.int16))
+    assert [d.logits for d in found] == [w.logits for w in clip.windows]
+    assert [d.time_s for d in found] == [2.044, 2.544, 3.044, 3.544]
+    assert {(d.dropped, d.skipped) for d in found} == {(0, 0)}
+
+
+def test_a_microphone_that_the_core_has_stopped_is_started_again(listening: tuple[Path, Path]) -> None:
+    """After 1.6 s the library falls silent, as it does when a buffer was fetched too late."""
+    sketch, heard = listening
+    with (
+        serve(sketch, {"MCU_ASC_MIC": str(heard), "MCU_ASC_STALL": "100"}) as (url, _),
+        Session(url) as session,
+    ):
+        found = list(session.live(25, seconds=5.0, settle_s=0.0))
+    assert [d.dropped for d in found][:2] == [0, 0]  # before
+    assert found[-1].dropped >= 0.25 * 16_000
+    assert found[-1].time_s > 4.0
+    gap = next(d for d in found if d.dropped)
+    assert gap.time_s >= 100 * 256 / 16_000 + 1.044  # no window contains the hole
+
+
+def test_a_sketch_with_a_microphone_links(model: Model, tmp_path: Path) -> None:
+    sketch = written(
+        firmware.project(model, config.load_board("nano33-sense"), layout="arduino"), tmp_path / "p"
+    )
+    objects = [
+        compile_one(s, tmp_path / f"{s.name}.o")
+        for s in [*sources(sketch), CORE / "board.cpp", CORE / "nopdm.cpp"]
+    ]
+    size = image(link(objects, tmp_path / "sketch.elf"))
+    fit = check(model, config.load_board("nano33-sense"), None, "arduino")
+    assert size.ram_bytes - 4_000 <= fit.ram_bytes <= size.ram_bytes + 2_000
 
 
 # ---- the verbs --------------------------------------------------------------------------------------------

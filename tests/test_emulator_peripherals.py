@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from mcu_asc.config import load_board
@@ -384,3 +385,129 @@ def test_time_without_counting_stands_still_while_the_host_does_other_things() -
     assert clock.cycles() - before < 0.1 * 64_000_000
     clock.idle(0.5)
     assert clock.cycles() - before >= 0.5 * 64_000_000
+
+
+# ---- the microphone --------------------------------------------------------------------------------
+
+
+class Microphone:
+    """A PDM on a bus, set up as the port does it: blocks of 16 samples at 16 kHz."""
+
+    def __init__(self, samples: int = 1000, ready: bool = True) -> None:
+        self.bus, self.memory, self.now, self.powered = hw.Bus(), FakeMemory(), 0, True
+        self.clock = hw.Clock(BOARD.clock_hz, lambda: self.now)
+        self.heard = np.arange(1, samples + 1).astype(np.int16)
+        self.pdm = hw.Pdm(self.bus, BOARD, self.clock, self.memory, lambda: self.powered, self.heard)
+        if ready:
+            for offset, value in (
+                (hw.Pdm.PSEL_CLK, BOARD.pdm_clk),
+                (hw.Pdm.PSEL_DIN, BOARD.pdm_din),
+                (hw.Pdm.CLKCTRL, 0x0A000000),
+                (hw.Pdm.RATIO, 1),
+                (hw.Pdm.MAXCNT, 16),
+                (hw.Pdm.PTR, RAM),
+                (hw.Pdm.ENABLE, 1),
+            ):
+                self.set(offset, value or 0)
+
+    def get(self, offset: int) -> int:
+        return self.bus.read(hw.PDM + offset, 4)
+
+    def set(self, offset: int, value: int = 1) -> None:
+        self.bus.write(hw.PDM + offset, 4, value)
+
+    def block(self, at: int) -> list[int]:
+        return np.frombuffer(self.memory.ram[at : at + 32], "<i2").tolist()
+
+    def pass_blocks(self, count: float) -> int:
+        """Emulated time goes on; returns how many blocks were filled."""
+        self.now += int(count * 16 * BOARD.clock_hz / 16_000)
+        filled = 0
+        while self.pdm.pump():
+            filled += 1
+        return filled
+
+
+def test_the_microphones_rate() -> None:
+    m = Microphone()
+    assert m.pdm.rate_hz == 16_000
+    m.set(hw.Pdm.RATIO, 0)
+    assert m.pdm.rate_hz == 20_000
+    m.set(hw.Pdm.CLKCTRL, 0x12345678)
+    m.set(0x00)
+    assert not m.pdm.running  # no such clock
+
+
+def test_a_block_comes_when_its_last_sample_has() -> None:
+    m = Microphone()
+    m.set(0x00)
+    assert m.get(hw.Pdm.STARTED) == 1
+    assert m.pass_blocks(0.99) == 0
+    assert m.get(hw.Pdm.END) == 0
+    assert m.pass_blocks(0.02) == 1
+    assert m.get(hw.Pdm.END) == 1
+    assert m.block(0) == list(range(1, 17))
+
+
+def test_the_pointer_counts_for_the_block_after() -> None:
+    m = Microphone()
+    m.set(0x00)
+    m.set(hw.Pdm.PTR, RAM + 64)  # on STARTED, while the first block is being filled
+    m.pass_blocks(1)
+    m.set(hw.Pdm.PTR, RAM + 128)  # too late for the second, which has begun
+    m.pass_blocks(1)
+    assert m.block(0) == list(range(1, 17))
+    assert m.block(64) == list(range(17, 33))
+    m.pass_blocks(1)
+    assert m.block(128) == list(range(33, 49))
+
+
+def test_a_pointer_left_alone_is_written_over() -> None:
+    m = Microphone()
+    m.set(0x00)
+    assert m.pass_blocks(3) == 3
+    assert m.block(0) == list(range(33, 49))
+
+
+def test_silence_behind_the_end_and_without_power_or_pins() -> None:
+    m = Microphone(samples=20)
+    m.set(0x00)
+    m.set(hw.Pdm.PTR, RAM + 32)
+    m.pass_blocks(2)
+    assert m.block(32) == [17, 18, 19, 20] + [0] * 12
+    for spoil in ("power", hw.Pdm.PSEL_CLK, hw.Pdm.PSEL_DIN):
+        m = Microphone()
+        if isinstance(spoil, int):
+            m.set(spoil, 0xFFFFFFFF)
+        m.powered = spoil != "power"
+        m.set(0x00)
+        m.pass_blocks(1)
+        assert m.block(0) == [0] * 16
+
+
+def test_the_microphones_interrupt() -> None:
+    m = Microphone()
+    m.set(0x00)
+    assert not m.pdm.asserted
+    m.set(0x304, 1)
+    assert m.pdm.asserted
+    m.set(hw.Pdm.STARTED, 0)
+    assert not m.pdm.asserted
+    m.pass_blocks(1)
+    assert m.pdm.asserted
+    m.set(0x308, 1)
+    assert not m.pdm.asserted
+    m.set(0x04)
+    assert m.get(hw.Pdm.STOPPED) == 1
+    assert m.pass_blocks(5) == 0
+
+
+def test_interrupts_are_enabled_and_disabled_by_bits() -> None:
+    bus = hw.Bus()
+    nvic = hw.Nvic(bus)
+    bus.write(hw.PPB + 0xE100, 4, 1 << 29 | 1 << 2)
+    bus.write(hw.PPB + 0xE180, 4, 1 << 2)
+    assert [n for n in range(64) if nvic.enabled(n)] == [29]
+    assert bus.read(hw.PPB + 0xE180, 4) == 1 << 29
+    bus.write(hw.PPB + 0xE104, 4, 1)
+    assert nvic.enabled(32)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mcu_asc import config, firmware
 from mcu_asc.nouns import (
+    Board,
     Decision,
     FirmwareProject,
     FrontEndConfig,
@@ -22,6 +23,7 @@ from mcu_asc.nouns import (
     MemoryPlan,
     Model,
     ModelCard,
+    Quant,
     Tensor,
 )
 
@@ -30,6 +32,7 @@ FRONT_END = FrontEndConfig(
 )
 CARD = ModelCard("tiny", tuple("abcdefghij"), FRONT_END, Decision(hop_rows=3, alive_db=-60.0))
 OUTPUTS = 10
+SCALE = 0.05  # of the output
 MODEL_C = """
 #include "asc_model.h"
 #include <string.h>
@@ -38,6 +41,8 @@ static void invoke(uint8_t *arena, asc_probe_fn *probe, void *context)
 {
     const int8_t *in = (const int8_t *)arena + 64;
     int8_t out[@OUTPUTS@];
+    for (volatile uint32_t n = @SLOW@; n > 0; n--) {
+    }
     for (int32_t k = 0; k < @OUTPUTS@; k++) {
         uint32_t sum = 0;
         for (int32_t i = 0; i < @INPUTS@; i++) {
@@ -70,18 +75,24 @@ def network(window: NDArray[np.int8]) -> bytes:
 
 
 def project(
-    monkeypatch: pytest.MonkeyPatch, card: ModelCard | None = CARD, inputs: int = 128
+    monkeypatch: pytest.MonkeyPatch,
+    card: ModelCard | None = CARD,
+    inputs: int = 128,
+    board: Board | None = None,
+    slow: int = 0,
 ) -> FirmwareProject:
-    """The project by firmware.project, with the made-up network in the compiler's place."""
+    """By firmware.project, with the made-up network, which counts to `slow`, in the compiler's place."""
     if card:
         inputs = card.front_end.rows * card.front_end.bands
     arena = 64 + inputs
-    tensors = (Tensor(0, "in", (1, inputs), "int8"), Tensor(1, "out", (1, OUTPUTS), "int8"))
+    output = Tensor(1, "out", (1, OUTPUTS), "int8", Quant((SCALE,), (0,)))
+    tensors = (Tensor(0, "in", (1, inputs), "int8"), output)
     graph = Graph("tiny", tensors, (), (0,), (1,))
     text = (
         MODEL_C.replace("@OUTPUTS@", str(OUTPUTS))
         .replace("@INPUTS@", str(inputs))
         .replace("@ARENA@", str(arena))
+        .replace("@SLOW@", str(slow))
     )
     layer = LayerCount(0, "sum", "FULLY_CONNECTED", inputs * OUTPUTS, 0, 0, 0, (1, OUTPUTS), 0)
     fake = SimpleNamespace(
@@ -93,7 +104,7 @@ def project(
         kernel_sources=lambda g, flavour: (),
     )
     monkeypatch.setattr(firmware, "compiler", fake)
-    return firmware.project(Model(graph, card, b"tiny"), config.load_board("nano33"))
+    return firmware.project(Model(graph, card, b"tiny"), board or config.load_board("nano33"))
 
 
 def write(monkeypatch: pytest.MonkeyPatch, directory: Path, card: ModelCard | None = CARD) -> Path:

@@ -1,35 +1,35 @@
-#include "asc_app.h"
+#include "asc_app_parts.h"
 #include "asc_frontend.h"
 #include "asc_port.h"
 #include <string.h>
 
 /* ---- replies ---- */
 
-static void begin(asc_app *app, asc_tx *tx, uint8_t type, uint32_t length)
+void asc_app_begin(asc_app *app, asc_tx *tx, uint8_t type, uint32_t length)
 {
     asc_tx_begin(tx, app->tx, (uint32_t)sizeof app->tx, type, app->seq, (uint16_t)length);
 }
 
-static void send(asc_app *app, asc_tx *tx) { asc_port_write(app->tx, asc_tx_end(tx)); }
+void asc_app_send(asc_app *app, asc_tx *tx) { asc_port_write(app->tx, asc_tx_end(tx)); }
 
-static void send_words(asc_app *app, uint8_t type, const uint32_t *words, uint32_t count)
+void asc_app_send_words(asc_app *app, uint8_t type, const uint32_t *words, uint32_t count)
 {
     asc_tx tx;
-    begin(app, &tx, type, 4 * count);
+    asc_app_begin(app, &tx, type, 4 * count);
     for (uint32_t i = 0; i < count; i++) {
         asc_tx_u32(&tx, words[i]);
     }
-    send(app, &tx);
+    asc_app_send(app, &tx);
 }
 
-static void send_error(asc_app *app, uint32_t code, const char *text)
+void asc_app_send_error(asc_app *app, uint32_t code, const char *text)
 {
     asc_tx tx;
     uint32_t length = (uint32_t)strlen(text);
-    begin(app, &tx, ASC_ERROR, 4 + length);
+    asc_app_begin(app, &tx, ASC_ERROR, 4 + length);
     asc_tx_u32(&tx, code);
     asc_tx_put(&tx, text, length);
-    send(app, &tx);
+    asc_app_send(app, &tx);
 }
 
 static void put_text(asc_tx *tx, const char *text, uint32_t length)
@@ -50,7 +50,7 @@ static void send_hello(asc_app *app)
     const asc_project *p = app->project;
     uint32_t firmware = text_length(p->firmware), board = text_length(p->board);
     asc_tx tx;
-    begin(app, &tx, ASC_HELLO_IS, 46 + firmware + board);
+    asc_app_begin(app, &tx, ASC_HELLO_IS, 46 + firmware + board);
     asc_tx_put(&tx, p->fingerprint, 8);
     asc_tx_u32(&tx, p->clock_hz);
     asc_tx_u32(&tx, p->sample_rate_hz);
@@ -64,13 +64,13 @@ static void send_hello(asc_app *app)
     asc_tx_u32(&tx, ASC_APP_DATA);
     put_text(&tx, p->firmware, firmware);
     put_text(&tx, p->board, board);
-    send(app, &tx);
+    asc_app_send(app, &tx);
 }
 
 static void send_done(asc_app *app)
 {
     const uint32_t words[5] = {app->taken, app->crc, app->window, app->row, app->bad_cells};
-    send_words(app, ASC_DONE, words, 5);
+    asc_app_send_words(app, ASC_DONE, words, 5);
 }
 
 /* Bytes that the transfer needs next. */
@@ -80,8 +80,7 @@ static uint32_t cell_bytes(const asc_app *app)
     return left < ASC_APP_DATA ? left : ASC_APP_DATA;
 }
 
-/* Arms the cell that the transfer needs next, or a command's. */
-static void arm(asc_app *app)
+void asc_app_arm(asc_app *app)
 {
     uint32_t bytes = app->kind ? cell_bytes(app) : 0;
     asc_port_arm(app->line, bytes ? ASC_APP_LINE(bytes) : ASC_COMMAND_LINE);
@@ -91,7 +90,7 @@ static void credit(asc_app *app)
 {
     uint32_t bytes = cell_bytes(app);
     const uint32_t words[3] = {app->index, ASC_APP_LINE(bytes) | bytes << 16, app->repeats};
-    send_words(app, ASC_CREDIT, words, 3);
+    asc_app_send_words(app, ASC_CREDIT, words, 3);
 }
 
 /* ---- guards ---- */
@@ -108,7 +107,7 @@ static void set_guards(asc_app *app)
 }
 
 /* Before the first inference and after each: does the engine work, has all stayed in its place? */
-static void look_for_damage(asc_app *app)
+void asc_app_look_for_damage(asc_app *app)
 {
     const asc_model *model = app->project->model;
     const char *said = model->check != NULL ? model->check(app->m.arena) : NULL;
@@ -130,11 +129,11 @@ static void look_for_damage(asc_app *app)
     }
 }
 
-static void report_damage(asc_app *app)
+void asc_app_report_damage(asc_app *app)
 {
     app->kind = 0;
     app->outcome = 2;
-    send_error(app, app->damage_code, app->damage);
+    asc_app_send_error(app, app->damage_code, app->damage);
 }
 
 /* ---- the model ---- */
@@ -149,12 +148,12 @@ static void send_result(asc_app *app, uint32_t crc, uint32_t cycles, uint32_t al
         uint32_t n = total - offset < ASC_APP_CHUNK ? total - offset : ASC_APP_CHUNK;
         const uint32_t head[7] = {app->window, offset, total, crc, app->frontend_cycles, cycles, alive};
         asc_tx tx;
-        begin(app, &tx, ASC_RESULT, (uint32_t)sizeof head + n);
+        asc_app_begin(app, &tx, ASC_RESULT, (uint32_t)sizeof head + n);
         for (uint32_t i = 0; i < 7; i++) {
             asc_tx_u32(&tx, head[i]);
         }
         asc_tx_put(&tx, output + offset, n);
-        send(app, &tx);
+        asc_app_send(app, &tx);
         offset += n;
     } while (offset < total);
 }
@@ -165,13 +164,13 @@ static void infer(asc_app *app, uint32_t alive)
     const asc_model *model = app->project->model;
     uint32_t crc = asc_crc32(0, app->m.arena + model->input_offset, model->input_bytes);
     uint32_t start;
-    send_words(app, ASC_BUSY, &app->window, 1);
+    asc_app_send_words(app, ASC_BUSY, &app->window, 1);
     asc_port_led(1);
     start = asc_port_cycles();
     model->invoke(app->m.arena, NULL, NULL);
     start = asc_port_cycles() - start;
     asc_port_led(0);
-    look_for_damage(app);
+    asc_app_look_for_damage(app);
     if (app->damage != NULL) {
         return;
     }
@@ -180,8 +179,7 @@ static void infer(asc_app *app, uint32_t alive)
     app->frontend_cycles = 0;
 }
 
-/* The last rows, oldest first, become the network's input. */
-static uint32_t load_window(asc_app *app)
+uint32_t asc_app_load_window(asc_app *app)
 {
     const asc_project *p = app->project;
     uint8_t *input = app->m.arena + p->model->input_offset;
@@ -194,8 +192,7 @@ static uint32_t load_window(asc_app *app)
     return alive;
 }
 
-/* Takes samples until a row completes or they run out; returns how many.  *ready: app->row went up by one. */
-static uint32_t push(asc_app *app, const int16_t *x, uint32_t count, uint32_t *ready)
+uint32_t asc_app_push(asc_app *app, const int16_t *x, uint32_t count, uint32_t *ready)
 {
     const asc_project *p = app->project;
     uint32_t slot = app->row % p->rows, start, taken;
@@ -217,17 +214,17 @@ static void send_features(asc_app *app)
 {
     const uint32_t bands = app->project->bands, row = app->row - 1;
     asc_tx tx;
-    begin(app, &tx, ASC_FEATURES, 4 + bands);
+    asc_app_begin(app, &tx, ASC_FEATURES, 4 + bands);
     asc_tx_u32(&tx, row);
     asc_tx_put(&tx, app->m.rows + (row % app->project->rows) * bands, bands);
-    send(app, &tx);
+    asc_app_send(app, &tx);
 }
 
 static void take_samples(asc_app *app, const int16_t *x, uint32_t count)
 {
     const uint32_t rows = app->project->rows;
     while (count > 0 && app->damage == NULL) {
-        uint32_t ready, taken = push(app, x, count, &ready);
+        uint32_t ready, taken = asc_app_push(app, x, count, &ready);
         x += taken;
         count -= taken;
         if (!ready) {
@@ -237,7 +234,7 @@ static void take_samples(asc_app *app, const int16_t *x, uint32_t count)
             send_features(app);
         }
         if (app->row >= rows && (app->row - rows) % app->hop_rows == 0) {
-            infer(app, load_window(app));
+            infer(app, asc_app_load_window(app));
         }
     }
 }
@@ -257,7 +254,7 @@ static void start_transfer(asc_app *app, uint8_t kind, uint32_t total)
     app->row = 0;
     app->window = 0;
     app->frontend_cycles = 0;
-    arm(app);
+    asc_app_arm(app);
     credit(app);
 }
 
@@ -276,7 +273,7 @@ static void take_cell(asc_app *app, uint32_t bytes)
     if (app->taken == app->total) {
         app->kind = 0;
     }
-    arm(app);
+    asc_app_arm(app);
     if (app->kind) {
         credit(app);
     }
@@ -289,7 +286,7 @@ static void take_cell(asc_app *app, uint32_t bytes)
         }
     }
     if (app->damage != NULL) {
-        report_damage(app);
+        asc_app_report_damage(app);
     } else if (!app->kind) {
         app->outcome = 1;
         send_done(app);
@@ -305,11 +302,11 @@ static void ask_again(asc_app *app, uint32_t damaged)
         app->kind = 0;
         app->outcome = 2;
     }
-    arm(app);
+    asc_app_arm(app);
     if (app->kind) {
         credit(app);
     } else {
-        send_error(app, ASC_ERROR_ABORTED, "too many bad cells in a row");
+        asc_app_send_error(app, ASC_ERROR_ABORTED, "too many bad cells in a row");
     }
 }
 
@@ -317,7 +314,7 @@ static void data(asc_app *app, const asc_frame *frame)
 {
     uint32_t index = frame->length >= 4 ? asc_get_u32(frame->payload) : 0;
     if (!app->kind) {
-        arm(app); /* left over from a transfer that has ended */
+        asc_app_arm(app); /* left over from a transfer that has ended */
     } else if (frame->length == cell_bytes(app) + 4 && frame->seq == app->seq && index == app->index) {
         take_cell(app, frame->length - 4u);
     } else {
@@ -330,7 +327,7 @@ static void data(asc_app *app, const asc_frame *frame)
 static void hello(asc_app *app, const asc_frame *frame)
 {
     (void)frame;
-    arm(app);
+    asc_app_arm(app);
     send_hello(app);
 }
 
@@ -339,11 +336,11 @@ static void clip(asc_app *app, const asc_frame *frame)
     uint32_t samples = frame->length == 8 ? asc_get_u32(frame->payload) : 0;
     uint32_t hop_rows = frame->length == 8 ? asc_get_u16(frame->payload + 4) : 0;
     if (app->project->fe == NULL) {
-        arm(app);
-        send_error(app, ASC_ERROR_NO_FE, "the model has no front end: send tensors");
+        asc_app_arm(app);
+        asc_app_send_error(app, ASC_ERROR_NO_FE, "the model has no front end: send tensors");
     } else if (samples == 0 || samples > 0x40000000u || hop_rows == 0) {
-        arm(app);
-        send_error(app, ASC_ERROR_PAYLOAD, "CLIP needs samples, hop_rows, flags");
+        asc_app_arm(app);
+        asc_app_send_error(app, ASC_ERROR_PAYLOAD, "CLIP needs samples, hop_rows, flags");
     } else {
         app->hop_rows = hop_rows;
         app->flags = (uint16_t)asc_get_u16(frame->payload + 6);
@@ -355,24 +352,48 @@ static void clip(asc_app *app, const asc_frame *frame)
 static void tensor(asc_app *app, const asc_frame *frame)
 {
     if (frame->length != 4 || asc_get_u32(frame->payload) != app->project->model->input_bytes) {
-        arm(app);
-        send_error(app, ASC_ERROR_PAYLOAD, "TENSOR needs the input tensor's bytes");
+        asc_app_arm(app);
+        asc_app_send_error(app, ASC_ERROR_PAYLOAD, "TENSOR needs the input tensor's bytes");
     } else {
         start_transfer(app, ASC_TENSOR, app->project->model->input_bytes);
+    }
+}
+
+static void live(asc_app *app, const asc_frame *frame)
+{
+    asc_app_arm(app);
+    if (app->project->fe == NULL) {
+        asc_app_send_error(app, ASC_ERROR_NO_FE, "the model has no front end: send tensors");
+    } else if (app->project->live == NULL) {
+        asc_app_send_error(app, ASC_ERROR_NO_MIC,
+                           "this board has no microphone at the front end's rate: send clips");
+    } else {
+        app->project->live->start(app, frame);
+    }
+}
+
+static void stop(asc_app *app, const asc_frame *frame)
+{
+    (void)frame;
+    asc_app_arm(app);
+    if (app->project->live != NULL) {
+        app->project->live->done(app);
+    } else {
+        asc_app_send_error(app, ASC_ERROR_NOTHING, "no LIVE to stop");
     }
 }
 
 static void status(asc_app *app, const asc_frame *frame)
 {
     uint16_t asked = frame->seq;
-    arm(app);
+    asc_app_arm(app);
     if (app->kind) {
         credit(app);
     } else if (app->outcome == 1) {
         send_done(app);
     } else {
         app->seq = asked;
-        send_error(app, ASC_ERROR_NOTHING, "no transfer to ask about");
+        asc_app_send_error(app, ASC_ERROR_NOTHING, "no transfer to ask about");
     }
 }
 
@@ -410,10 +431,10 @@ static void make_input(asc_app *app)
             app->cell[i] = (int16_t)((int32_t)noise(&state) - 32768);
         }
         while (used < count && app->row < p->rows) {
-            used += push(app, app->cell + used, count - used, &ready);
+            used += asc_app_push(app, app->cell + used, count - used, &ready);
         }
     }
-    (void)load_window(app);
+    (void)asc_app_load_window(app);
 }
 
 static void bench(asc_app *app, const asc_frame *frame)
@@ -426,33 +447,33 @@ static void bench(asc_app *app, const asc_frame *frame)
     app->window = 0;
     app->frontend_cycles = 0;
     app->layers = 0;
-    arm(app);
-    send_words(app, ASC_BUSY, &app->window, 1);
+    asc_app_arm(app);
+    asc_app_send_words(app, ASC_BUSY, &app->window, 1);
     make_input(app);
     memset(app->m.layer_cycles, 0, model->layers * sizeof *app->m.layer_cycles);
     cycles = asc_port_cycles();
     app->layer_start = cycles;
     model->invoke(app->m.arena, probe, app);
     cycles = asc_port_cycles() - cycles;
-    look_for_damage(app);
+    asc_app_look_for_damage(app);
     if (app->damage != NULL) {
-        report_damage(app);
+        asc_app_report_damage(app);
         return;
     }
     app->layers = model->layers;
     for (uint32_t first = 0; first < app->layers; first += at_most) {
         uint32_t n = app->layers - first < at_most ? app->layers - first : at_most;
         asc_tx tx;
-        begin(app, &tx, ASC_LAYERS, 4 + 4 * n);
+        asc_app_begin(app, &tx, ASC_LAYERS, 4 + 4 * n);
         asc_tx_u32(&tx, first);
         for (uint32_t i = 0; i < n; i++) {
             asc_tx_u32(&tx, app->m.layer_cycles[first + i]);
         }
-        send(app, &tx);
+        asc_app_send(app, &tx);
     }
     {
         const uint32_t words[4] = {app->frontend_cycles, cycles, app->layers, asc_port_stack_used()};
-        send_words(app, ASC_BENCHED, words, 4);
+        asc_app_send_words(app, ASC_BENCHED, words, 4);
     }
 }
 
@@ -465,8 +486,8 @@ typedef struct {
 } command;
 
 static const command commands[] = {
-    {ASC_HELLO, 1, hello}, {ASC_CLIP, 1, clip}, {ASC_TENSOR, 1, tensor},
-    {ASC_BENCH, 1, bench}, {ASC_DATA, 0, data}, {ASC_STATUS, 0, status},
+    {ASC_HELLO, 1, hello}, {ASC_CLIP, 1, clip},     {ASC_TENSOR, 1, tensor}, {ASC_BENCH, 1, bench},
+    {ASC_DATA, 0, data},   {ASC_STATUS, 0, status}, {ASC_LIVE, 1, live},     {ASC_STOP, 1, stop},
 };
 
 static const command *find(uint8_t type)
@@ -481,13 +502,16 @@ static const command *find(uint8_t type)
 
 static void refuse(asc_app *app, uint32_t code, const char *text)
 {
-    arm(app);
-    send_error(app, code, text);
+    asc_app_arm(app);
+    asc_app_send_error(app, code, text);
 }
 
 static void answer(asc_app *app, const asc_frame *frame)
 {
     const command *found = find(frame->type);
+    if (app->live.on) {
+        app->project->live->stop(app, ASC_LIVE_STOPPED);
+    }
     if (found == NULL || found->ends_transfer) {
         app->kind = 0;
         app->outcome = 0;
@@ -512,18 +536,21 @@ void asc_app_init(asc_app *app, const asc_project *project, const asc_app_memory
     app->project = project;
     app->m = *memory;
     set_guards(app);
-    look_for_damage(app);
-    arm(app);
+    asc_app_look_for_damage(app);
+    asc_app_arm(app);
 }
 
 /* Each cell is decoded by itself, so that a frame that was cut short does not spoil the next one.  The first
  * valid frame counts; what follows it in the same cell is filler. */
 void asc_app_step(asc_app *app)
 {
-    const uint32_t n = asc_port_wait();
-    uint32_t at = 0;
+    uint32_t n, at = 0;
     asc_rx rx;
     asc_frame frame;
+    if (app->live.on && app->project->live->step(app)) {
+        return;
+    }
+    n = asc_port_wait();
     asc_rx_init(&rx, (uint8_t *)app->cell, (uint32_t)sizeof app->cell);
     while (at < n) {
         uint32_t taken;
@@ -537,6 +564,10 @@ void asc_app_step(asc_app *app)
     if (app->kind) {
         ask_again(app, 1);
     } else {
-        arm(app);
+        memcpy(app->cell, app->line, n); /* what is armed may be overwritten */
+        asc_app_arm(app);
+        if (app->project->live != NULL) {
+            app->project->live->typed(app, (const uint8_t *)app->cell, n);
+        }
     }
 }

@@ -23,6 +23,9 @@ enum {
     ASC_BENCH = 0x04,  /* () -> BUSY, LAYERS ..., BENCHED */
     ASC_DATA = 0x05,   /* index u32, bytes; seq is the transfer's */
     ASC_STATUS = 0x06, /* () -> the CREDIT that is due, or the last DONE again */
+    ASC_LIVE = 0x07,   /* hop_rows u16, flags u16, settle_ms u32, duration_ms u32 (0: until stopped)
+                          -> LIVE_ON; LIVE_IS ...; LIVE_DONE */
+    ASC_STOP = 0x08,   /* () -> LIVE_DONE, of the LIVE that runs or of the last one */
 };
 
 /* Device to host; seq is that of the command they answer. */
@@ -36,11 +39,26 @@ enum {
     ASC_DONE = 0x86,     /* bytes u32, crc u32 of them, windows u32, rows u32, bad_cells u32 */
     ASC_LAYERS = 0x87,   /* first u32, cycles u32 ... */
     ASC_BENCHED = 0x88,  /* frontend_cycles u32, model_cycles u32, layers u32, stack_bytes u32 */
-    ASC_ERROR = 0xff,    /* code u32, ASCII text */
+    ASC_LIVE_ON = 0x89,  /* rate_hz u32, ring_samples u32 */
+    ASC_LIVE_IS = 0x8a,  /* decision u32, time_ms u32 of its window's end, dropped u32 samples and skipped u32
+                            decisions so far, alive_rows u32, lag_cycles u32, input_crc u32,
+                            frontend_cycles u32, model_cycles u32, output bytes */
+    ASC_LIVE_DONE = 0x8b, /* reason u32, decisions u32, dropped u32, skipped u32, time_ms u32 */
+    ASC_ERROR = 0xff,     /* code u32, ASCII text */
 };
 
 /* CLIP's flags. */
 enum { ASC_CLIP_FEATURES = 1 };
+
+/* LIVE's flags: the device answers with lines of JSON for people instead of frames. */
+enum { ASC_LIVE_TEXT = 1 };
+
+/* LIVE_DONE's reasons. */
+enum {
+    ASC_LIVE_STOPPED = 1, /* by a command, or in text mode by any byte */
+    ASC_LIVE_TIME = 2,    /* its duration is over */
+    ASC_LIVE_ENDED = 3,   /* the microphone gives no more: a file that played it */
+};
 
 /* ERROR's codes. */
 enum {
@@ -53,6 +71,7 @@ enum {
     ASC_ERROR_PROJECT = 7, /* the firmware was built with wrong sizes */
     ASC_ERROR_MEMORY = 8,  /* the stack or the arena left its place; nothing after it counts until a reset */
     ASC_ERROR_ENGINE = 9,  /* the engine could not start, or failed; as ASC_ERROR_MEMORY */
+    ASC_ERROR_NO_MIC = 10, /* no microphone, or not at the front end's rate */
 };
 
 /* CRC-32 of `n` bytes going on from `crc`, as zlib's crc32(): start with 0. */

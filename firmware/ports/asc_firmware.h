@@ -11,6 +11,9 @@ void asc_firmware_start(void);
 /* Waits for one cell of the serial line and answers it (asc_app.h); for ever in a loop. */
 void asc_firmware_step(void);
 
+/* 1 while it listens to the microphone: then it has something to do also when no byte has come. */
+int asc_firmware_listens(void);
+
 #ifdef __cplusplus
 }
 #endif

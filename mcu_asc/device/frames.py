@@ -28,6 +28,8 @@ class Type(IntEnum):
     BENCH = 0x04
     DATA = 0x05
     STATUS = 0x06
+    LIVE = 0x07
+    STOP = 0x08
 
     HELLO_IS = 0x81
     CREDIT = 0x82
@@ -37,6 +39,9 @@ class Type(IntEnum):
     DONE = 0x86
     LAYERS = 0x87
     BENCHED = 0x88
+    LIVE_ON = 0x89
+    LIVE_IS = 0x8A
+    LIVE_DONE = 0x8B
     ERROR = 0xFF
 
 

@@ -13,7 +13,7 @@ import struct
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from mcu_asc.device import frames
 from mcu_asc.device.frames import Frame, Type
 from mcu_asc.device.line import Line
-from mcu_asc.errors import DeviceError, UsageError
-from mcu_asc.nouns import ClipResult, DeviceInfo, WindowResult
+from mcu_asc.errors import AscError, DeviceError, UsageError
+from mcu_asc.nouns import ClipResult, DeviceInfo, LiveDecision, LiveEnd, WindowResult
 
 _CLIP_ATTEMPTS = 4  # once and three times again
 _HELLO_ATTEMPTS = 20
@@ -35,6 +35,7 @@ _STILL_S = 0.1  # twice the time after which a device takes a partial cell as it
 _AGAIN = "check the cable and the baud rate, then run again"
 _REPORT_IT = "a bug in the firmware, unless somebody ended it: please report it"
 _MEMORY, _ENGINE = 8, 9  # ASC_ERROR_MEMORY and _ENGINE
+_NO_MIC = 10  # asc_wire.h: ASC_ERROR_NO_MIC
 _LOST = (5, 6)  # asc_wire.h: ASC_ERROR_ABORTED and _NOTHING, the errors that asking again may mend
 
 _HELLO = struct.Struct("<8s7IHHI")
@@ -42,6 +43,12 @@ _CREDIT = struct.Struct("<IHHI")
 _RESULT = struct.Struct("<7I")
 _DONE = struct.Struct("<5I")
 _BENCHED = struct.Struct("<4I")
+_LIVE = struct.Struct("<HHII")
+_LIVE_IS = struct.Struct("<9I")
+_LIVE_DONE = struct.Struct("<5I")
+_LIVE_ENDS = {1: "stopped", 2: "time", 3: "ended"}
+
+SETTLE_S = 4.0  # until a microphone has settled: what it hears before is ignored
 
 
 @dataclass(frozen=True)
@@ -186,7 +193,73 @@ class Session:
                 reason = str(e)
         raise DeviceError(f"bench failed {_CLIP_ATTEMPTS} times: {reason}", _AGAIN)
 
+    def live(
+        self, hop_rows: int | None = None, seconds: float | None = None, settle_s: float = SETTLE_S
+    ) -> Generator[LiveDecision, None, LiveEnd]:
+        """Let the device listen to its microphone: a decision every `hop_rows` rows (None: the card's).
+
+        seconds   how long it listens once it has settled; None: until the generator is closed, which also
+                  stops the device
+        settle_s  what is ignored at first
+        A decision whose frame is lost on the line is missing: `index` then jumps.
+        Raises UsageError and DeviceError: no microphone, no answer, silence for longer than a decision takes.
+        """
+        i = self.info
+        if not i.sample_rate_hz:
+            raise UsageError("the model on the device has no front end", "send tensors")
+        rows = hop_rows or self.hop_rows
+        duration_ms = 0 if seconds is None else max(1, round(1000 * seconds))
+        payload = _LIVE.pack(rows, 0, round(1000 * settle_s), duration_ms)
+        seq = self._ask_live(Frame(Type.LIVE, 0, payload), Type.LIVE_ON).seq
+        patience_s = (rows * i.hop + i.samples) / i.sample_rate_hz + self._window_s
+        until = time.monotonic() + settle_s + patience_s
+        over = False
+        try:
+            while (frame := self._receive(until)) is not None:
+                if frame.seq != seq:
+                    continue
+                if frame.type == Type.LIVE_IS:
+                    until = time.monotonic() + patience_s
+                    yield _decision(frame, i)
+                elif frame.type == Type.LIVE_DONE:
+                    over = True
+                    return _live_end(frame)
+                elif frame.type == Type.ERROR:
+                    over = True
+                    raise _error(frame)
+            self._raise_fault()
+            raise DeviceError(f"nothing from the device for {patience_s:.0f} s while it listened", _AGAIN)
+        finally:
+            if not over:
+                self._silence()
+
+    def stop(self) -> LiveEnd:
+        """End the live run that is on, or ask how the last one ended."""
+        return _live_end(self._ask_live(Frame(Type.STOP, 0), Type.LIVE_DONE))
+
     # ---- how it is asked -------------------------------------------------------------------------
+
+    def _ask_live(self, question: Frame, answer: Type) -> Frame:
+        """One command, asked again until its answer comes; an inference may be in its way."""
+        seq = self._next_seq()
+        end = time.monotonic() + _SILENCE_S + self._window_s
+        while time.monotonic() < end:
+            self._line.write(frames.cell(Frame(question.type, seq, question.payload)))
+            until = time.monotonic() + _REPLY_S
+            while (frame := self._receive(until)) is not None:
+                if frame.seq == seq and frame.type == Type.ERROR:
+                    error = _error(frame)
+                    raise DeviceError(str(error), _AGAIN) if isinstance(error, _LostError) else error
+                if frame.seq == seq and frame.type == answer:
+                    return frame
+            self._raise_fault()
+            self.retries_by_reason["silence"] += 1
+        raise DeviceError(f"no answer from {self._line.url}", _AGAIN)
+
+    def _silence(self) -> None:
+        """As `stop`, whatever else has gone wrong."""
+        with contextlib.suppress(AscError):
+            self.stop()
 
     def _clip(self, pcm: NDArray[np.int16], with_features: bool) -> ClipResult:
         i = self.info
@@ -395,6 +468,8 @@ def _collect(frame: Frame, reply: _Reply) -> None:
 def _error(frame: Frame) -> Exception:
     code = int.from_bytes(frame.payload[:4], "little")
     text = frame.payload[4:].decode("ascii", "replace")
+    if code == _NO_MIC:
+        return DeviceError(f"the device cannot listen: {text}", "score it with clips instead")
     if code in _LOST:
         return _LostError(f"the device gave up: {text}")
     if code == _MEMORY:
@@ -406,6 +481,21 @@ def _error(frame: Frame) -> Exception:
             f"the engine stopped: {text}", "build with another version of TFLM, or --engine aot"
         )
     return DeviceError(f"the device refused (error {code}): {text}", "build the project and flash it again")
+
+
+def _decision(frame: Frame, info: DeviceInfo) -> LiveDecision:
+    index, ms, dropped, skipped, alive, lag, crc, frontend, model = _LIVE_IS.unpack_from(frame.payload)
+    logits = frame.payload[_LIVE_IS.size :]
+    if len(logits) != info.output_bytes:
+        raise DeviceError("a decision has another length than the device said in its hello", _AGAIN)
+    return LiveDecision(
+        index, ms / 1000, logits, alive, dropped, skipped, lag / info.clock_hz, crc, frontend, model
+    )
+
+
+def _live_end(frame: Frame) -> LiveEnd:
+    reason, decisions, dropped, skipped, ms = _LIVE_DONE.unpack(frame.payload)
+    return LiveEnd(_LIVE_ENDS.get(reason, "stopped"), decisions, dropped, skipped, ms / 1000)
 
 
 def _windows(reply: _Reply, output_bytes: int) -> tuple[WindowResult, ...]:

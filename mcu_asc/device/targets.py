@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mcu_asc import config
 from mcu_asc.device.build import compile_project
@@ -19,11 +24,16 @@ from mcu_asc.nouns import Board
 _SECONDS_PER_MAC = 1e-6
 _WINDOW_S = 20.0  # and for all that is not one
 _START_S = 10.0
+_HEARD = "MCU_ASC_MIC"  # port_host.c: the file that its microphone plays
 
 
 @contextmanager
 def open_target(
-    directory: Path, on: str = "emulator", cycles: bool = False, quirks: str = ""
+    directory: Path,
+    on: str = "emulator",
+    cycles: bool = False,
+    quirks: str = "",
+    heard: NDArray[np.int16] | None = None,
 ) -> Iterator[Session]:
     """Build what is needed, start it where it must be started, and talk to it.
 
@@ -31,6 +41,7 @@ def open_target(
     on         "emulator", "renode", "host", or a port: /dev/ttyACM0, socket://HOST:PORT
     cycles     the emulator counts cycles (slower)
     quirks     "renode": the emulator's UARTE behaves as Renode's does
+    heard      samples at the front end's rate that the microphone of "emulator" or "host" hears
     Raises DeviceError, UsageError for a board that is not emulated, and all that compile_project raises.
     """
     manifest = load_manifest(directory)
@@ -43,14 +54,15 @@ def open_target(
         "fingerprint": bytes.fromhex(manifest["fingerprint"]),
     }
     with ExitStack() as stack:
+        sound = stack.enter_context(_raw_file(heard)) if heard is not None else None
         if on == "host":
-            url = stack.enter_context(_host(directory))
+            url = stack.enter_context(_host(directory, sound))
         elif on == "emulator":
             from mcu_asc.device.emulator import launch
 
             _refuse_to_emulate(manifest, board)
             image = compile_project(directory, "board")
-            emulator = stack.enter_context(launch(image.elf, board, cycles=cycles, quirks=quirks))
+            emulator = stack.enter_context(launch(image.elf, board, cycles, quirks, sound))
             url, options["fault"] = emulator.url, emulator.fault
         elif on == "renode":
             from mcu_asc.device import renode
@@ -76,22 +88,34 @@ def _refuse_to_emulate(manifest: Mapping[str, Any], board: Board) -> None:
 
 
 @contextmanager
-def _host(directory: Path) -> Iterator[str]:
+def _raw_file(pcm: NDArray[np.int16]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "heard.raw"
+        pcm.astype("<i2").tofile(path)
+        yield path
+
+
+@contextmanager
+def _host(directory: Path, heard: Path | None) -> Iterator[str]:
     """The project as a program of this machine; yields its address.  It ends when its stdin closes."""
     program = compile_project(directory, "host").elf
-    with serve(program) as (url, _):
+    with serve(program, {_HEARD: str(heard)} if heard else {}) as (url, _):
         yield url
 
 
 @contextmanager
-def serve(program: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def serve(
+    program: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Start a host program that prints "listening URL"; yields the address and the process."""
     process = subprocess.Popen(
         [program.resolve()],
+        env={**os.environ, **(environment or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        process_group=0,  # Ctrl-C is the parent's to answer
     )
     try:
         assert process.stdin and process.stdout

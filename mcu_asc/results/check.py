@@ -5,7 +5,7 @@ from __future__ import annotations
 from mcu_asc import compiler
 from mcu_asc.compiler import budget as counting
 from mcu_asc.compiler.lower import lower
-from mcu_asc.firmware import deployed, memory_plan, ram_bytes, room, rough_flash_bytes
+from mcu_asc.firmware import deployed, live_refusal, memory_plan, ram_bytes, room, rough_flash_bytes
 from mcu_asc.nouns import Board, Budget, CheckResult, MemoryPlan, Model, Schedule
 
 
@@ -47,7 +47,7 @@ def check(model: Model, board: Board, budget: Budget | None, layout: str = "bare
         warnings=(
             *_left_out(counted[0].macs, model),
             *_short_of_scratch(model, plan, board),
-            *_warnings(model, board, budget),
+            *_warnings(model, board, budget, layout),
         ),
         banded_layers=sum(b.last - b.first + 1 for b in plan.schedule.bands),
         whole_arena_bytes=whole.arena_bytes,
@@ -87,7 +87,7 @@ def _remedies(model: Model, plan: MemoryPlan, missing: int) -> str:
     return f", {tried}; what fits: {' or '.join(found) or 'a smaller input'}"
 
 
-def _warnings(model: Model, board: Board, budget: Budget | None) -> tuple[str, ...]:
+def _warnings(model: Model, board: Board, budget: Budget | None, layout: str) -> tuple[str, ...]:
     out = []
     if model.card is None:
         out.append("no front end in the file's metadata: the firmware will take tensors, not sound")
@@ -98,9 +98,6 @@ def _warnings(model: Model, board: Board, budget: Budget | None) -> tuple[str, .
         out.append(
             f"one inference takes {seconds:.1f} s of sound, {budget.name} counts per {budget.window_s:g} s"
         )
-    if board.mic_rates_hz and fe.sample_rate_hz not in board.mic_rates_hz:
-        rates = ", ".join(f"{r:,}" for r in board.mic_rates_hz)
-        out.append(
-            f"the board's microphone gives {rates} Hz, not {fe.sample_rate_hz:,}: clips can be streamed to it"
-        )
+    if refusal := live_refusal(fe, board, layout):
+        out.append(f"not live: {refusal}")
     return tuple(out)

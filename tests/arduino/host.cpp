@@ -117,7 +117,16 @@ static unsigned long now_us()
     return static_cast<unsigned long>(now.tv_sec) * 1000000UL + static_cast<unsigned long>(now.tv_nsec) / 1000UL;
 }
 
-void yield() { serve(1); }
+void (*on_yield)() = nullptr; // what else happens then
+
+void yield()
+{
+    serve(on_yield ? 0 : 1);
+    if (on_yield) {
+        on_yield();
+    }
+}
+
 void delay(unsigned long milliseconds) { usleep(static_cast<useconds_t>(milliseconds * 1000)); }
 // 32 bits, as on a board
 unsigned long millis() { return static_cast<uint32_t>(now_us() / 1000); }

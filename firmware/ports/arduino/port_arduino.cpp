@@ -1,4 +1,4 @@
-/* asc_port.h by the Arduino API alone: Serial, micros, millis, digitalWrite.
+/* asc_port.h by the Arduino API alone: Serial, micros, millis, digitalWrite, and PDM where there is one.
  *
  * Serial is the board's USB where it has one.  Its cores hold a few hundred received bytes and let the host
  * wait for room, so nothing is lost while a window is computed. */
@@ -6,7 +6,11 @@
 extern "C" {
 #include "asc_board.h"
 #include "asc_port.h"
+#include "asc_project.h"
 }
+#if ASC_PROJECT_MIC_BLOCKS > 0
+#include <PDM.h>
+#endif
 
 static struct {
     uint8_t *buffer; /* the armed receive */
@@ -71,3 +75,101 @@ void asc_port_led(uint32_t on)
 {
     digitalWrite(LED_BUILTIN, (on != 0 ? ASC_BOARD_LED_ON : 1 - ASC_BOARD_LED_ON) != 0 ? HIGH : LOW);
 }
+
+#if ASC_PROJECT_MIC_BLOCKS > 0
+
+uint32_t asc_port_came(void) { return Serial.available() > 0 || line.got == line.wanted; }
+
+void asc_port_colour(uint32_t rgb)
+{
+#if defined(LEDR) && defined(LEDG) && defined(LEDB)
+    const int pins[3] = {static_cast<int>(LEDR), static_cast<int>(LEDG), static_cast<int>(LEDB)};
+    for (uint32_t i = 0; i < 3; ++i) {
+        pinMode(pins[i], OUTPUT);
+        digitalWrite(pins[i], (rgb >> i & 1u) != 0 ? LOW : HIGH); /* lit when low */
+    }
+#else
+    (void)rgb;
+#endif
+}
+
+/* The core's PDM library calls us from its interrupt with a full buffer; it stops for good, and says nothing,
+ * when one is not fetched in time.  So each is fetched, also when the ring is full, and a microphone that has
+ * said nothing for STILL_MS is started again; both are counted as lost. */
+#define STILL_MS 250u
+
+static struct {
+    asc_mic_block *ring;
+    uint32_t blocks, rate_hz, used; /* used: samples of the block being filled */
+    volatile uint32_t filled, taken, last_ms;
+} mic;
+
+static void on_samples(void)
+{
+    int bytes = PDM.available();
+    while (bytes > 1) {
+        asc_mic_block *const block = &mic.ring[mic.filled % mic.blocks];
+        const uint32_t room = ASC_MIC_BLOCK - mic.used, there = static_cast<uint32_t>(bytes) / 2u;
+        const int got = PDM.read(block->pcm + mic.used, 2u * (there < room ? there : room));
+        if (got <= 0) {
+            break;
+        }
+        bytes -= got;
+        mic.used += static_cast<uint32_t>(got) / 2u;
+        if (mic.used < ASC_MIC_BLOCK) {
+            continue;
+        }
+        mic.used = 0;
+        if (mic.filled - mic.taken + 1u < mic.blocks) {
+            block->stamp = asc_port_cycles();
+            mic.ring[(mic.filled + 1u) % mic.blocks].lost = 0;
+            mic.filled = mic.filled + 1u;
+        } else {
+            block->lost += ASC_MIC_BLOCK; /* and is filled again */
+        }
+    }
+    mic.last_ms = static_cast<uint32_t>(millis());
+}
+
+static bool begin_microphone(void)
+{
+    mic.used = 0;
+    mic.last_ms = static_cast<uint32_t>(millis());
+    PDM.onReceive(on_samples);
+    PDM.setBufferSize(static_cast<int>(2u * ASC_MIC_BLOCK));
+    return PDM.begin(1, static_cast<int>(mic.rate_hz)) != 0;
+}
+
+const char *asc_port_mic_start(uint32_t rate_hz, asc_mic_block *ring, uint32_t blocks)
+{
+    mic.ring = ring;
+    mic.blocks = blocks;
+    mic.rate_hz = rate_hz;
+    mic.filled = 0;
+    mic.taken = 0;
+    ring[0].lost = 0;
+    return begin_microphone() ? nullptr : "the core's PDM library does not start at the front end's rate";
+}
+
+asc_mic_state asc_port_mic_take(const asc_mic_block **block)
+{
+    *block = &mic.ring[mic.taken % mic.blocks];
+    return mic.filled == mic.taken ? ASC_MIC_EMPTY : ASC_MIC_READY;
+}
+
+void asc_port_mic_give(void) { mic.taken = mic.taken + 1u; }
+
+void asc_port_mic_sleep(void)
+{
+    const uint32_t still = static_cast<uint32_t>(millis()) - mic.last_ms;
+    if (still > STILL_MS && still < 0x80000000u) { /* else a buffer came just now */
+        PDM.end();
+        mic.ring[mic.filled % mic.blocks].lost += mic.used + still * (mic.rate_hz / 1000u);
+        (void)begin_microphone();
+    }
+    yield();
+}
+
+void asc_port_mic_stop(void) { PDM.end(); }
+
+#endif

@@ -1,7 +1,8 @@
 /* The port for a PC: the line is a TCP server on 127.0.0.1, as the emulator's is.
  *
  * Prints "listening socket://127.0.0.1:PORT" and serves one client after the other; ends when stdin closes,
- * so that it never outlives the program that started it. */
+ * so that it never outlives the program that started it.  The microphone plays the raw s16le file that the
+ * environment's MCU_ASC_MIC names; a block passes whenever the application sleeps, so it is never late. */
 #define _POSIX_C_SOURCE 200809L
 #include "asc_port.h"
 
@@ -112,6 +113,8 @@ uint32_t asc_port_wait(void)
     return line.got;
 }
 
+uint32_t asc_port_came(void) { return line.got > 0 || ready(POLLIN, 0) != 0; }
+
 void asc_port_write(const void *buf, uint32_t n)
 {
     const uint8_t *p = buf;
@@ -138,3 +141,67 @@ uint32_t asc_port_cycles(void)
 uint32_t asc_port_stack_used(void) { return 0; }
 
 void asc_port_led(uint32_t on) { (void)on; }
+
+void asc_port_colour(uint32_t rgb) { (void)rgb; }
+
+/* ---- the microphone ---- */
+
+static struct {
+    FILE *file;
+    asc_mic_block *ring;
+    uint32_t passed, taken; /* blocks of time, blocks given back */
+    uint32_t full;          /* ring[0] holds the block at hand */
+} mic;
+
+const char *asc_port_mic_start(uint32_t rate_hz, asc_mic_block *ring, uint32_t blocks)
+{
+    const char *path = getenv("MCU_ASC_MIC");
+    (void)rate_hz;
+    (void)blocks;
+    asc_port_mic_stop();
+    if (path == NULL) {
+        return "this machine has no microphone: MCU_ASC_MIC names no file";
+    }
+    mic.file = fopen(path, "rb");
+    mic.ring = ring;
+    mic.passed = mic.taken = mic.full = 0;
+    return mic.file ? NULL : "the file that MCU_ASC_MIC names cannot be read";
+}
+
+asc_mic_state asc_port_mic_take(const asc_mic_block **block)
+{
+    *block = mic.ring;
+    if (mic.full) {
+        return ASC_MIC_READY;
+    }
+    if (mic.taken == mic.passed) {
+        return ASC_MIC_EMPTY;
+    }
+    for (uint32_t i = 0; i < ASC_MIC_BLOCK; i++) {
+        const int low = getc(mic.file), high = low == EOF ? EOF : getc(mic.file);
+        if (high == EOF && i == 0) {
+            return ASC_MIC_ENDED;
+        }
+        mic.ring->pcm[i] = high == EOF ? 0 : (int16_t)(uint16_t)((unsigned)low | (unsigned)high << 8);
+    }
+    mic.ring->lost = 0;
+    mic.ring->stamp = asc_port_cycles();
+    mic.full = 1;
+    return ASC_MIC_READY;
+}
+
+void asc_port_mic_give(void)
+{
+    mic.full = 0;
+    mic.taken++;
+}
+
+void asc_port_mic_sleep(void) { mic.passed++; }
+
+void asc_port_mic_stop(void)
+{
+    if (mic.file != NULL) {
+        fclose(mic.file);
+        mic.file = NULL;
+    }
+}

@@ -42,6 +42,27 @@
 #define UARTE_ENABLED      8u
 #define UARTE_DISCONNECTED 0xFFFFFFFFu
 
+/* PDM */
+#define PDM_START         ASC_REG(0x4001D000u)
+#define PDM_STOP          ASC_REG(0x4001D004u)
+#define PDM_STARTED       ASC_REG(0x4001D100u)
+#define PDM_STOPPED       ASC_REG(0x4001D104u)
+#define PDM_END           ASC_REG(0x4001D108u)
+#define PDM_INTENSET      ASC_REG(0x4001D304u)
+#define PDM_INTENCLR      ASC_REG(0x4001D308u)
+#define PDM_STARTED_BIT   1u
+#define PDM_ENABLE        ASC_REG(0x4001D500u)
+#define PDM_CLKCTRL       ASC_REG(0x4001D504u)
+#define PDM_MODE          ASC_REG(0x4001D508u)
+#define PDM_GAINL         ASC_REG(0x4001D518u)
+#define PDM_GAINR         ASC_REG(0x4001D51Cu)
+#define PDM_RATIO         ASC_REG(0x4001D520u)
+#define PDM_PSEL_CLK      ASC_REG(0x4001D540u)
+#define PDM_PSEL_DIN      ASC_REG(0x4001D544u)
+#define PDM_SAMPLE_PTR    ASC_REG(0x4001D560u)
+#define PDM_SAMPLE_MAXCNT ASC_REG(0x4001D564u) /* samples */
+#define PDM_GAIN_0DB      0x28u
+
 /* RTC1 */
 #define RTC1_STOP     ASC_REG(0x40011004u)
 #define RTC1_INTENCLR ASC_REG(0x40011308u)
@@ -57,13 +78,16 @@
 #define GPIO_OUTCLR(pin) ASC_REG(GPIO_PORT(pin) + 0x50Cu)
 #define GPIO_DIRSET(pin) ASC_REG(GPIO_PORT(pin) + 0x518u)
 #define GPIO_CNF(pin)    ASC_REG(GPIO_PORT(pin) + 0x700u + 4u * ((pin) & 31u))
+#define GPIO_CNF_INPUT   0x0u /* input, buffer connected, no pull */
 #define GPIO_CNF_PULLUP  0xCu /* input, buffer connected, pull-up */
 
 /* Cortex-M4 */
 #define DWT_CTRL   ASC_REG(0xE0001000u)
 #define DWT_CYCCNT ASC_REG(0xE0001004u)
+#define NVIC_ISER0 ASC_REG(0xE000E100u)
 #define NVIC_ICER0 ASC_REG(0xE000E180u)
 #define NVIC_ICER1 ASC_REG(0xE000E184u)
+#define NVIC_ICPR0 ASC_REG(0xE000E280u)
 #define SCB_VTOR   ASC_REG(0xE000ED08u)
 #define SCB_CFSR   ASC_REG(0xE000ED28u)
 #define SCB_BFAR   ASC_REG(0xE000ED38u)
@@ -84,10 +108,12 @@ static inline uint32_t asc_poll(volatile uint32_t *reg, uint32_t limit)
     return value;
 }
 
-/* Shared by startup.c and port.c. */
+/* Shared by startup.c, port.c and pdm.c. */
 void asc_uarte_stop(void);                        /* stops both directions, disables, clears all events */
 void asc_uarte_start(void);                       /* pins, baud rate, enable */
 void asc_uarte_send(const void *ram, uint32_t n); /* one transfer from RAM, bounded wait for its end */
+void asc_uarte_slept(void);                       /* the cycle counter stood still for up to a PDM block */
+void asc_pdm_interrupt(void);                     /* vector 16 + 29 */
 void asc_fault(const uint32_t *frame, uint32_t is_ram) /* reports and stays; `frame` = R0-R3 R12 LR PC xPSR */
     __attribute__((noreturn, used));
 #endif

@@ -1,4 +1,4 @@
-/* asc_port.h on the nRF52840: UARTE0 with EasyDMA, polled; DWT's cycle counter; one LED. */
+/* asc_port.h on the nRF52840: UARTE0 with EasyDMA, polled; DWT's cycle counter; LEDs.  Microphone: pdm.c. */
 #include "asc_board.h"
 #include "asc_port.h"
 #include "nrf52840.h"
@@ -21,10 +21,18 @@
  * 64 bytes take 0.64 ms at 1 Mbaud, 5.6 ms at 115,200. */
 #define POLLS 1000000u
 
+/* PDM blocks, slept through, that make ASC_PORT_IDLE_MS: the first and the last may have been short. */
+#define IDLE_SLEEPS (ASC_PORT_IDLE_MS / 16u + 2u)
+
 #define FLUSH_POLLS 64u /* moving a few bytes takes less than a microsecond; an empty FIFO never says so */
 
 static uint8_t tx[ASC_PORT_WRITE]; /* EasyDMA reads RAM only */
 static uint8_t late[8];            /* what came when nothing was armed, to be forgotten; the FIFO holds 6 */
+
+/* Of the armed transfer: bytes have come, when the last one did, how often the CPU slept since. */
+static struct {
+    uint32_t any, last, sleeps;
+} coming;
 
 /* CTS NCTS RXDRDY ENDRX TXDRDY ENDTX ERROR RXTO RXSTARTED TXSTARTED TXSTOPPED, as words from the first. */
 static const uint8_t uarte_events[] = {0, 1, 2, 4, 7, 8, 9, 17, 19, 20, 22};
@@ -103,22 +111,32 @@ void asc_port_arm(void *buf, uint32_t n)
     UARTE_RXTO = 0u;
     UARTE_ERROR = 0u;
     UARTE_ERRORSRC = UARTE_ERRORSRC;
+    coming.any = 0u;
     asc_barrier(); /* the buffer is the DMA's from here on */
     UARTE_STARTRX = 1u;
 }
 
+void asc_uarte_slept(void) { coming.sleeps++; }
+
+uint32_t asc_port_came(void)
+{
+    if (UARTE_ENDRX != 0u) {
+        return 1u;
+    }
+    if (UARTE_RXDRDY != 0u) {
+        UARTE_RXDRDY = 0u;
+        (void)UARTE_RXDRDY; /* so that the clearing has arrived before the next look */
+        coming.last = DWT_CYCCNT;
+        coming.sleeps = 0u;
+        coming.any = 1u;
+        return 0u;
+    }
+    return coming.any != 0u && (DWT_CYCCNT - coming.last > IDLE_CYCLES || coming.sleeps > IDLE_SLEEPS);
+}
+
 uint32_t asc_port_wait(void)
 {
-    uint32_t any = 0u, last = 0u;
-    while (UARTE_ENDRX == 0u) {
-        if (UARTE_RXDRDY != 0u) {
-            UARTE_RXDRDY = 0u;
-            (void)UARTE_RXDRDY; /* so that the clearing has arrived before the next look */
-            last = DWT_CYCCNT;
-            any = 1u;
-        } else if (any != 0u && DWT_CYCCNT - last > IDLE_CYCLES) {
-            break;
-        }
+    while (asc_port_came() == 0u) {
     }
     stop_receiver();
     asc_barrier(); /* the buffer is the caller's again */
@@ -160,3 +178,20 @@ void asc_port_led(uint32_t on)
         GPIO_OUTCLR(ASC_BOARD_LED) = GPIO_BIT(ASC_BOARD_LED);
     }
 }
+
+#if defined(ASC_BOARD_LED_RED)
+void asc_port_colour(uint32_t rgb)
+{
+    static const uint32_t pins[3] = {ASC_BOARD_LED_RED, ASC_BOARD_LED_GREEN, ASC_BOARD_LED_BLUE};
+    for (uint32_t i = 0u; i < 3u; ++i) {
+        if ((rgb >> i & 1u) != 0u) { /* lit when low */
+            GPIO_OUTCLR(pins[i]) = GPIO_BIT(pins[i]);
+        } else {
+            GPIO_OUTSET(pins[i]) = GPIO_BIT(pins[i]);
+        }
+        GPIO_DIRSET(pins[i]) = GPIO_BIT(pins[i]);
+    }
+}
+#else
+void asc_port_colour(uint32_t rgb) { (void)rgb; }
+#endif

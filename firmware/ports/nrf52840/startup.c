@@ -1,7 +1,7 @@
 /* Reset, vector table and fault report of the nRF52840, started by Arduino's bootloader or directly.
  *
  * The bootloader leaves UARTE0 enabled and receiving (DMA into RAM!), RTC1's compare armed and the FPU
- * off.  Interrupts stay masked for good: everything here is polled. */
+ * off.  Interrupts are masked but for the microphone's, while it records: all else is polled. */
 #include "asc_board.h"
 #include "asc_port.h"
 #include "nrf52840.h"
@@ -19,11 +19,11 @@ void asc_reset(void);
 void asc_start(void) __attribute__((noreturn, used));
 void asc_fault_entry(void);
 
-/* The boot ROM reads the first two words; the rest are the system exceptions.  No peripheral interrupt
- * can come with PRIMASK set, so the table ends here. */
+/* The boot ROM reads the first two words; the rest are the system exceptions, and of the peripherals the one
+ * interrupt that is ever enabled. */
 typedef void asc_vector(void);
 extern asc_vector *const asc_init_start[], *const asc_init_end[]; /* none in C */
-__attribute__((section(".vectors"), used)) static asc_vector *const vectors[16] = {
+__attribute__((section(".vectors"), used)) static asc_vector *const vectors[16 + 30] = {
     [0] = (asc_vector *)(uintptr_t)asc_stack_top, /* initial stack pointer */
     [1] = asc_reset,
     [2] = asc_fault_entry, /* NMI */
@@ -35,6 +35,7 @@ __attribute__((section(".vectors"), used)) static asc_vector *const vectors[16] 
     [12] = asc_fault_entry,
     [14] = asc_fault_entry,
     [15] = asc_fault_entry,
+    [16 + 29] = asc_pdm_interrupt,
 };
 
 /* Masks interrupts, then takes our own stack whatever the bootloader left in CONTROL and MSP. */

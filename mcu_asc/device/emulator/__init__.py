@@ -44,17 +44,24 @@ class Emulator:
 
 
 @contextlib.contextmanager
-def launch(elf: Path, board: Board, cycles: bool = False, quirks: str = "") -> Iterator[Emulator]:
+def launch(
+    elf: Path, board: Board, cycles: bool = False, quirks: str = "", pdm: Path | None = None
+) -> Iterator[Emulator]:
     """Boots `elf` on the emulated `board` and ends it on leaving the context.
 
-    `cycles` counts estimated CPU cycles (slower); `quirks`: see peripherals.Uarte.  The child also ends
-    when this process dies.  DeviceError when it does not come up.
+    `cycles` counts estimated CPU cycles (slower); `quirks`: see peripherals.Uarte; `pdm`: an audio file that
+    the microphone hears from its start (.raw: s16le at 16 kHz).  The child also ends when this process dies.
+    DeviceError when it does not come up.
     """
     facts = json.dumps(asdict(board))
     command = [sys.executable, "-m", "mcu_asc.device.emulator", str(elf), "--board-json", facts, "--attached"]
     command += ["--cycles"] * cycles + (["--quirks", quirks] if quirks else [])
+    command += ["--pdm", str(pdm)] if pdm else []
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        # a group of its own: Ctrl-C is the parent's to answer
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, process_group=0
+        )
         try:
             yield Emulator(_wait_for_url(process, errors), process, errors)
         finally:

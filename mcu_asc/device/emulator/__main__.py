@@ -1,7 +1,7 @@
 """Runs a firmware in the emulated board until it faults or is killed.
 
     python -m mcu_asc.device.emulator FIRMWARE.elf --board nano33 [--cycles] [--quirks renode]
-                                      [--port N] [--pty]
+                                      [--port N] [--pty] [--pdm FILE]
 
 Prints one line, `listening URL`, on stdout.  A fault is one line on stderr and exit code 1; SIGINT and
 SIGTERM end it with 0.
@@ -17,11 +17,16 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mcu_asc.config import build, load_board
 from mcu_asc.device.emulator.machine import Machine, load
 from mcu_asc.device.emulator.serial_line import Line, PtyLine, TcpLine
 from mcu_asc.errors import AscError
 from mcu_asc.nouns import Board
+
+PDM_RATE_HZ = 16_000  # the one rate that our port sets
 
 
 def _end_with_parent() -> None:
@@ -39,6 +44,14 @@ def _board(text: str) -> Board:
     return build(Board, json.loads(text), "--board-json")
 
 
+def _heard(path: Path) -> NDArray[np.int16]:
+    if path.suffix == ".raw":
+        return np.fromfile(path, "<i2").astype(np.int16)
+    from mcu_asc.audio.pcm import load_pcm
+
+    return load_pcm(path, PDM_RATE_HZ)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m mcu_asc.device.emulator", description=__doc__)
     parser.add_argument("firmware", type=Path)
@@ -49,6 +62,7 @@ def main() -> int:
     parser.add_argument("--quirks", default="", help="comma-separated: renode, wire")
     parser.add_argument("--port", type=int, default=0, help="TCP port; 0 takes a free one")
     parser.add_argument("--pty", action="store_true", help="a pseudo-terminal in place of TCP")
+    parser.add_argument("--pdm", type=Path, help="what the microphone hears: wav, or .raw s16le at 16 kHz")
     parser.add_argument("--attached", action="store_true", help="end when stdin closes")
     parser.add_argument(
         "--report", action="store_true", help="at the end: cycles by function, registers not modelled"
@@ -63,7 +77,8 @@ def main() -> int:
     try:
         line: Line = PtyLine() if args.pty else TcpLine(args.port)
         quirks = [q for q in args.quirks.split(",") if q]
-        machine = Machine(load(args.firmware), args.board, line, cycles=args.cycles, quirks=quirks)
+        heard = _heard(args.pdm) if args.pdm else None
+        machine = Machine(load(args.firmware), args.board, line, cycles=args.cycles, quirks=quirks, pdm=heard)
     except AscError as e:
         print(e, file=sys.stderr)
         return e.exit_code

@@ -228,6 +228,7 @@ class Counter:
                flash, by the registers as they are now or without knowing them.  It is asked once for
                each distinct block, then for one run in some 3,000; the mean of the last answers counts.
         """
+        self.folded: Callable[[], None] = lambda: None  # called every few thousand blocks
         self._read = read
         self._waits_of = waits
         self._engine = disassembler()
@@ -264,6 +265,7 @@ class Counter:
                 blocks[used] = address
                 if self._waits_of:
                     self._sample(address)
+                self.folded()
             used += 1
 
         def flush() -> None:

@@ -1,7 +1,10 @@
 """An nRF52840 board on Unicorn: memory of exactly its size, its peripherals, one line when it faults.
 
 What it cannot see: unaligned LDRD, LDM and VLDR, and FPU instructions while the FPU is off, which fault on
-silicon; interrupts, of which none is ever raised; the time that instruction fetches take.
+silicon; interrupts but the microphone's; the time that instruction fetches take.
+
+The microphone's interrupt is taken between two blocks when cycles are counted, else only where the firmware
+reads a register or sleeps: Unicorn cannot be stopped from outside without executing an instruction twice.
 """
 
 from __future__ import annotations
@@ -13,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import unicorn as uc
 from capstone import arm
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
+from numpy.typing import NDArray
 from unicorn import arm_const as reg
 
 from mcu_asc.device.emulator import peripherals as hw
@@ -54,6 +59,10 @@ _REGISTERS = {
     arm.ARM_REG_SP: reg.UC_ARM_REG_SP,
     arm.ARM_REG_LR: reg.UC_ARM_REG_LR,
 }
+_EXCEPTION_RETURN = 8
+_FRAME_BYTES = {False: 32, True: 104}  # what an exception puts on the stack, without and with FPU registers
+_EXC_RETURN = {False: 0xFFFFFFF9, True: 0xFFFFFFE9}
+_IT_BITS = 0x0600FC00  # of xPSR
 _WAIT_INSTRUCTIONS = (0xBF20, 0xBF30)  # wfe, wfi
 _STACK_REACH = 64 << 10  # an access this far below the stack's end is an overflow
 
@@ -106,8 +115,14 @@ class Machine:
         *,
         cycles: bool = False,
         quirks: Iterable[str] = (),
+        pdm: NDArray[np.int16] | None = None,
     ) -> None:
-        """`cycles` counts estimated CPU cycles, which is slower; `quirks` are names out of QUIRKS."""
+        """What can be chosen.
+
+        cycles  count estimated CPU cycles, which is slower
+        quirks  names out of QUIRKS
+        pdm     what the microphone hears from its start, at the rate that the firmware sets
+        """
         self._firmware, self._board, self._line = firmware, board, line
         wanted = frozenset(quirks)
         if unknown := sorted(wanted - QUIRKS):
@@ -130,14 +145,19 @@ class Machine:
         hw.nvmc(self.bus)
         hw.information(self.bus, board)
         hw.core(self.bus, self.clock, board.app_offset_bytes, self._restart)
+        self._nvic = hw.Nvic(self.bus)
         for n, base in enumerate(hw.TIMERS):
             hw.Timer(self.bus, base, self.clock, 4 if n < 3 else 6)
         self._gpio = [hw.GpioPort(self.bus, base) for base in hw.GPIO]
+        heard = np.zeros(0, np.int16) if pdm is None else pdm
+        self.pdm = hw.Pdm(self.bus, board, self.clock, self, self._mic_powered, heard)
         self.uarte.as_the_bootloader_left_it(RAM + board.ram_bytes // 2)
 
         self._why = ""  # the fault, once there is one
         self._address: int | None = None
         self._reset = self._ended = False
+        self._interrupted: Any = None  # the context that a handler's return goes back to
+        self._returned = False
         self._add_hooks()
 
     def _load_segment(self, address: int, data: bytes) -> None:
@@ -158,6 +178,7 @@ class Machine:
         self._uc.hook_add(uc.UC_HOOK_INTR, self._on_exception)
         if self.counter:
             self._hook_blocks(self.counter)
+            self.counter.folded = self._look_up
 
     def _hook_blocks(self, counter: Counter) -> None:
         """Straight to the library: the binding's own wrapper would halve the speed."""
@@ -185,6 +206,8 @@ class Machine:
             raise uc.UcError(status)
 
     def _on_read(self, _uc: Any, offset: int, size: int, base: int) -> int:
+        if self.pdm.running and self._has_news():
+            self._uc.emu_stop()  # the load is executed again, which does no harm; a store would
         return self.bus.read(base + offset, size)
 
     def _on_write(self, _uc: Any, offset: int, size: int, value: int, base: int) -> None:
@@ -195,6 +218,10 @@ class Machine:
         return False
 
     def _on_exception(self, _uc: Any, number: int, _data: Any) -> None:
+        if number == _EXCEPTION_RETURN and self._interrupted is not None:
+            self._returned = True
+            self._uc.emu_stop()
+            return
         self._stop(_EXCEPTIONS.get(number, f"exception {number}"))
 
     def _stop(self, why: str, address: int | None = None) -> None:
@@ -254,6 +281,8 @@ class Machine:
         """Executes until a fault and returns it in one line; "" after `stop`."""
         pc = self._boot()
         while not self._ended:
+            if self.pdm.running:
+                pc = self._interrupts(pc)
             error = ""
             try:
                 self._uc.emu_start(pc | 1, 0)
@@ -262,14 +291,69 @@ class Machine:
             pc = self._uc.reg_read(reg.UC_ARM_REG_PC)
             if self._reset:
                 self._reset, self._why = False, ""
+                self._interrupted, self._returned = None, False
                 pc = self._boot()
+            elif self._returned:
+                self._uc.context_restore(self._interrupted)
+                self._interrupted, self._returned = None, False
+                pc = self._uc.reg_read(reg.UC_ARM_REG_PC)
             elif self._address is None and self._waits(pc):
                 self._why = ""
-                self._line.wait(0.01)  # no interrupt is enabled: it sleeps, as on silicon
-                self.clock.idle(0.01)
+                self._sleep()
             elif self._why or error:
                 return self._fault(pc, self._why or self._undefined(pc) or error)
         return ""
+
+    def _sleep(self) -> None:
+        """Until the microphone's next block, which takes no time of ours; else no interrupt can come."""
+        if self.pdm.running:
+            self.clock.idle(max(0, self.pdm.due() - self.clock.cycles() + 1) / self.clock.hz)
+        else:
+            self._line.wait(0.01)
+            self.clock.idle(0.01)
+
+    # -- interrupts: one, by hand ---------------------------------------------------------------------
+
+    def _mic_powered(self) -> bool:
+        pin = self._board.pdm_power
+        return pin is None or self._gpio[pin >> 5].level(pin & 31)
+
+    def _takes_interrupts(self) -> bool:
+        return self._interrupted is None and not self._uc.reg_read(reg.UC_ARM_REG_PRIMASK) & 1
+
+    def _has_news(self) -> bool:
+        """`_interrupts` would do something."""
+        if self.counter is None and self.clock.cycles() >= self.pdm.due():  # else it is asked as blocks run
+            return True
+        return self.pdm.asserted and self._nvic.enabled(hw.PDM_IRQ) and self._takes_interrupts()
+
+    def _look_up(self) -> None:
+        """Called between blocks, now and then: leaves them, so that `_interrupts` sees the time."""
+        if self.pdm.running:
+            self._uc.emu_stop()
+
+    def _interrupts(self, pc: int) -> int:
+        """Lets the microphone go on, one block for each interrupt taken; returns where to execute."""
+        wanted = self.pdm.asserted and self._nvic.enabled(hw.PDM_IRQ)
+        if not (wanted and self._takes_interrupts()):
+            self.pdm.pump()
+            wanted = self.pdm.asserted and self._nvic.enabled(hw.PDM_IRQ)
+            if not (wanted and self._takes_interrupts()):
+                return pc
+        floats = bool(self.bus.values[hw.PPB + 0xED88] >> 20 & 0xF)  # as if used since: the deeper frame
+        self._interrupted = self._uc.context_save()
+        sp = self._uc.reg_read(reg.UC_ARM_REG_SP) - _FRAME_BYTES[floats] & ~7
+        xpsr = self._uc.reg_read(reg.UC_ARM_REG_XPSR)
+        names = (*range(reg.UC_ARM_REG_R0, reg.UC_ARM_REG_R0 + 4), reg.UC_ARM_REG_R12, reg.UC_ARM_REG_LR)
+        words = [*(self._uc.reg_read(n) for n in names), pc, xpsr]
+        frame = b"".join(w.to_bytes(4, "little") for w in words)
+        if not self.dma_write(sp, frame.ljust(_FRAME_BYTES[floats], b"\0")):
+            return pc
+        self._uc.reg_write(reg.UC_ARM_REG_SP, sp)
+        self._uc.reg_write(reg.UC_ARM_REG_LR, _EXC_RETURN[floats])
+        self._uc.reg_write(reg.UC_ARM_REG_XPSR, xpsr & ~_IT_BITS)
+        table = self.bus.values[hw.PPB + 0xED08]
+        return int.from_bytes(self._uc.mem_read(table + 4 * (16 + hw.PDM_IRQ), 4), "little")
 
     def _waits(self, pc: int) -> bool:
         """The instruction that stopped us is WFI or WFE."""

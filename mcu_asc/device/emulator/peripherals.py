@@ -7,10 +7,14 @@ product specification 1.7, ARMv7-M reference manual for 0xE000xxxx.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mcu_asc.device.emulator.serial_line import Line
 from mcu_asc.nouns import Board
@@ -19,11 +23,16 @@ Read = Callable[[], int]
 Write = Callable[[int], None]
 
 UARTE0, RTC1, NVMC, CLOCK, POWER = 0x40002000, 0x40011000, 0x4001E000, 0x40000000, 0x40000000
+PDM, PDM_IRQ = 0x4001D000, 29
 TIMERS = (0x40008000, 0x40009000, 0x4000A000, 0x4001A000, 0x4001B000)
 GPIO = (0x50000000, 0x50000300)
 PPB, FICR, UICR = 0xE0000000, 0x10000000, 0x10001000
 
 DISCONNECTED = 0xFFFFFFFF
+PDM_CLOCKS = {  # product specification 6.15: CLKCTRL -> Hz
+    **{0x08000000: 1_000_000, 0x08400000: 1_032_258, 0x08800000: 1_066_667},
+    **{0x09800000: 1_230_769, 0x0A000000: 1_280_000, 0x0A800000: 1_333_333},
+}
 BAUDRATES = {0x01D60000: 115_200, 0x07400000: 460_800, 0x0F000000: 921_600, 0x10000000: 1_000_000}
 
 
@@ -95,6 +104,7 @@ class Clock:
         self.hz = hz
         self._counted = counted
         self._idle_s = 0.0
+        self.hurried = False  # something else than the line paces time: waiting for the line costs none
 
     def cycles(self) -> int:
         ran = self._counted() if self._counted else int(time.thread_time() * self.hz)
@@ -221,6 +231,8 @@ class Uarte:
         return bool(self._fifo) and not self._renode
 
     def _sleep(self) -> None:
+        if self._clock.hurried:
+            return
         start = time.monotonic()
         self._line.wait(self.SLICE_S)
         self._clock.idle(min(time.monotonic() - start, self.SLICE_S))
@@ -347,6 +359,117 @@ class Uarte:
 
     def _stop_tx(self) -> None:
         self._set(self.TXSTOPPED)
+
+
+class Pdm:
+    """PDM: a microphone that plays given samples, paced by emulated time, into RAM by EasyDMA.
+
+    As on silicon SAMPLE.PTR and MAXCNT are taken when a block begins, which is when STARTED is said; the
+    next block begins where the last one ends, at whatever PTR then holds.  Samples reach RAM when their block
+    is full.  Behind the last given sample, and without power, clock or data pin, it hears silence.
+    """
+
+    STARTED, STOPPED, END, INTEN, ENABLE = 0x100, 0x104, 0x108, 0x300, 0x500
+    CLKCTRL, MODE, GAINL, GAINR, RATIO = 0x504, 0x508, 0x518, 0x51C, 0x520
+    PSEL_CLK, PSEL_DIN, PTR, MAXCNT = 0x540, 0x544, 0x560, 0x564
+    RATIOS = (64, 80)
+
+    def __init__(
+        self,
+        bus: Bus,
+        board: Board,
+        clock: Clock,
+        memory: Memory,
+        powered: Callable[[], bool],
+        samples: NDArray[np.int16],
+    ) -> None:
+        self._bus, self._board, self._clock, self._memory = bus, board, clock, memory
+        self._powered, self._samples = powered, samples
+        self.running = False
+        self._since = 0  # cycle count at START
+        self._played = 0  # samples since then, whole blocks
+        self._pointer = self._count = 0  # of the block that is being filled
+        bus.plain(PDM, (self.STARTED, self.STOPPED, self.END, self.INTEN, self.ENABLE, self.MODE, self.RATIO))
+        bus.plain(PDM, (self.PTR, self.MAXCNT))
+        bus.plain(PDM, (self.GAINL, self.GAINR), 0x28)
+        bus.plain(PDM, (self.CLKCTRL,), 0x08400000)
+        bus.plain(PDM, (self.PSEL_CLK, self.PSEL_DIN), DISCONNECTED)
+        bus.task(PDM, 0x00, self._start)
+        bus.task(PDM, 0x04, self._stop)
+        bus.values[PDM + 0x304] = bus.values[PDM + 0x308] = 0
+        bus.writes[PDM + 0x304] = lambda v: self._set(self.INTEN, self._get(self.INTEN) | v)
+        bus.writes[PDM + 0x308] = lambda v: self._set(self.INTEN, self._get(self.INTEN) & ~v)
+        bus.writes[PDM + self.MAXCNT] = lambda v: self._set(self.MAXCNT, v & 0x7FFF)
+
+    def _get(self, offset: int) -> int:
+        return self._bus.values[PDM + offset]
+
+    def _set(self, offset: int, value: int = 1) -> None:
+        self._bus.values[PDM + offset] = value & 0xFFFFFFFF
+
+    @property
+    def rate_hz(self) -> float:
+        """What CLKCTRL and RATIO give; 0 for a clock that does not exist."""
+        return PDM_CLOCKS.get(self._get(self.CLKCTRL), 0) / self.RATIOS[self._get(self.RATIO) & 1]
+
+    @property
+    def asserted(self) -> bool:
+        """The interrupt line."""
+        events = (self.STARTED, self.STOPPED, self.END)
+        return any(self._get(self.INTEN) >> n & 1 and self._get(e) for n, e in enumerate(events))
+
+    def _start(self) -> None:
+        if not self._get(self.ENABLE) & 1 or not self.rate_hz:
+            return
+        self.running = self._clock.hurried = True
+        self._since, self._played = self._clock.cycles(), 0
+        self._begin()
+
+    def _stop(self) -> None:
+        self.running = self._clock.hurried = False
+        self._set(self.STOPPED)
+
+    def _begin(self) -> None:
+        self._pointer, self._count = self._get(self.PTR), self._get(self.MAXCNT)
+        self._set(self.STARTED)
+
+    def due(self) -> int:
+        """The cycle count at which the block is full."""
+        return self._since + math.ceil((self._played + self._count) * self._clock.hz / self.rate_hz)
+
+    def pump(self) -> bool:
+        """Fills one block if its time has come; True when it did."""
+        if not self.running or not self._count or self._clock.cycles() < self.due():
+            return False
+        wired = self._get(self.PSEL_CLK) == self._board.pdm_clk and self._powered()
+        heard = np.zeros(self._count, "<i2")
+        if wired and self._get(self.PSEL_DIN) == self._board.pdm_din:
+            part = self._samples[self._played : self._played + self._count]
+            heard[: len(part)] = part
+        self._memory.dma_write(self._pointer, heard.tobytes())
+        self._played += self._count
+        self._set(self.END)
+        self._begin()
+        return True
+
+
+class Nvic:
+    """Which interrupts are enabled.  Pending is what a peripheral asserts: nothing is latched here."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._enabled = [0, 0]
+        for n in range(2):
+            for offset in (0xE100, 0xE180):
+                bus.values[PPB + offset + 4 * n] = 0
+                bus.reads[PPB + offset + 4 * n] = lambda n=n: self._enabled[n]  # type: ignore[misc]
+            bus.writes[PPB + 0xE100 + 4 * n] = lambda v, n=n: self._change(n, v, 0)  # type: ignore[misc]
+            bus.writes[PPB + 0xE180 + 4 * n] = lambda v, n=n: self._change(n, 0, v)  # type: ignore[misc]
+
+    def _change(self, n: int, on: int, off: int) -> None:
+        self._enabled[n] = (self._enabled[n] | on) & ~off
+
+    def enabled(self, number: int) -> bool:
+        return bool(self._enabled[number >> 5] >> (number & 31) & 1)
 
 
 class Timer:
@@ -479,7 +602,7 @@ def information(bus: Bus, board: Board) -> None:
 
 
 def core(bus: Bus, clock: Clock, vector_table: int, reset: Callable[[], None]) -> None:
-    """The private peripheral bus: DWT's cycle counter, SCB, NVIC enables (no interrupt is ever raised)."""
+    """The private peripheral bus: DWT's cycle counter, SCB; the NVIC's enables are Nvic's."""
     demcr, ctrl, cyccnt, aircr = PPB + 0xEDFC, PPB + 0x1000, PPB + 0x1004, PPB + 0xED0C
     bus.plain(PPB, (*range(0xE100, 0xE120, 4), *range(0xE180, 0xE1A0, 4), *range(0xE280, 0xE2A0, 4)))
     bus.plain(PPB, (*range(0xE400, 0xE4F0, 4), 0xE010, 0xE014, 0xE018, 0xE01C))
