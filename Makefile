@@ -9,6 +9,8 @@ DEMO   ?= demo/nano33
 C_SRC   = $(wildcard firmware/CMakeLists.txt firmware/native/* firmware/asc/*.[ch] \
             firmware/kernels/ref/asc_fft.c firmware/kernels/ref/asc_bank.c)
 
+FOLDERS = $(shell find mcu_asc -type d -not -name __pycache__)
+
 .PHONY: demo test format clean
 demo: $(VENV)/.core
 	$(BIN)/mcu-asc build --student scenes --board nano33 --out $(DEMO)
@@ -18,11 +20,12 @@ demo: $(VENV)/.core
 test: $(VENV)/.dev
 	VENV=$(VENV) tools/check
 
-# A change of the C or of the packaging rebuilds the extension.
-$(VENV)/.core: pyproject.toml tools/setup $(C_SRC)
+# A change of the C or of the packaging rebuilds the extension; a module more or less (a folder's time changes) is
+# made known to the editable installation.
+$(VENV)/.core: pyproject.toml tools/setup $(C_SRC) $(FOLDERS)
 	PYTHON=$(PYTHON) tools/setup $(VENV) oracle
 	touch $@
-$(VENV)/.dev: pyproject.toml tools/setup $(C_SRC)
+$(VENV)/.dev: pyproject.toml tools/setup $(C_SRC) $(FOLDERS)
 	PYTHON=$(PYTHON) tools/setup $(VENV) train,dev
 	touch $@ $(VENV)/.core
 
