@@ -566,6 +566,8 @@ def _print_image(image: Image, manifest: Any, fit: CheckResult, target: Path) ->
         f"arm-none-eabi-size: text {image.text_bytes:,} data {image.data_bytes:,} bss {image.bss_bytes:,}\n"
         f"wrote {target}/firmware.elf, .hex, .bin; next: mcu-asc score {target} --on emulator"
     )
+    for warning in fit.warnings:
+        _out().print(f"note: {warning}")
 
 
 @cli.command()

@@ -249,14 +249,18 @@ def room(board: Board, layout: str = "baremetal") -> tuple[int, int]:
     return board.app_flash_bytes, board.ram_bytes
 
 
+_PDM_HZ = 16_000  # the one rate of our own driver, firmware/ports/nrf52840/pdm.c; Arduino's library has more
+
+
 def live_refusal(fe: FrontEndConfig | None, board: Board, layout: str = "baremetal") -> str | None:
     """Why the board cannot listen by itself, as a sentence; None where it can."""
     if fe is None:
         return "the model has no front end, it takes tensors"
     if not board.mic_rates_hz:
         return f"{board.title} has no microphone: clips can be streamed to it"
-    if fe.sample_rate_hz not in board.mic_rates_hz:
-        rates = ", ".join(f"{r:,}" for r in board.mic_rates_hz)
+    given = [r for r in board.mic_rates_hz if layout != "baremetal" or r == _PDM_HZ]
+    if given and fe.sample_rate_hz not in given:
+        rates = ", ".join(f"{r:,} Hz" for r in given)
         return (
             f"the front end wants {fe.sample_rate_hz:,} Hz, the microphone of {board.title} gives {rates}: "
             "clips can be streamed to it"

@@ -229,6 +229,10 @@ def test_refusals_in_words() -> None:
     assert "wants 44,100 Hz" in why(dataclasses.replace(FE, sample_rate_hz=44_100), BOARD)
     assert "no front end" in why(None, BOARD)
     assert firmware.live_refusal(FE, BOARD) is None
+    fast = dataclasses.replace(FE, sample_rate_hz=41_667)  # Arduino's library has it, our own driver has not
+    sense = config.load_board("nano33-sense")
+    assert "gives 16,000 Hz" in why(fast, sense)
+    assert firmware.live_refusal(fast, sense, "arduino") is None
     model = compiler.read(paths.students_dir() / "scenes/student.tflite")
     plain, listening = (check.check(model, b, None) for b in (nano33, BOARD))
     assert any("not live" in w for w in plain.warnings)
