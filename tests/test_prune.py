@@ -200,6 +200,18 @@ def test_ties_hold_channels_together() -> None:
     assert [s[3] for s in shapes(unread.bytes())] == [8, 8, 8, 4]
 
 
+def test_a_reader_of_another_kind_keeps_all_channels() -> None:
+    """A convolution may miss channels of a tensor; MUL, after it, reads them all."""
+    net = Net(1, (1, 8, 8, 4)).conv(16, [])
+    shared = net.at
+    net.conv(16, [], unread=[*range(8)])
+    first, shape = net.at, net.shape
+    net.at = net._to(shape, -128)
+    net.file.op("MUL", [first, shared], [net.at], "MulOptions")
+    model = read(net.conv(4, []).bytes())
+    assert compiler.prune(model) is model
+
+
 def test_multiples_of_four_stay_and_never_none() -> None:
     assert shapes(Net(1, (1, 8, 8, 4)).conv(16, [*range(7)]).conv(4, []).bytes())[0][3] == 12
     assert shapes(Net(1, (1, 8, 8, 4)).conv(16, [*range(16)]).conv(4, []).bytes())[0][3] == 4

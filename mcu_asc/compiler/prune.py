@@ -213,19 +213,19 @@ def _groups(graph: Graph, known: Mapping[int, Values]) -> list[set[int]]:
 def _free(graph: Graph, group: set[int], known: Mapping[int, Values]) -> NDArray[np.bool_]:
     """Which channels of a group nobody would miss."""
     channels = len(known[min(group)])
-    free = np.ones(channels, bool)
+    none, free = np.zeros(channels, bool), np.ones(channels, bool)
     if group & {*graph.inputs, *graph.outputs}:
-        return ~free
+        return none
     for op in graph.ops:
         if group & {*op.outputs} and not (
             _tied(graph, op) or (op.kind in _HEADS and (op.kind != "CONV_2D" or _head(graph, op)))
         ):
-            return ~free
+            return none
         read = group & {*_feeds(graph, op)}
         if not read or _tied(graph, op):
             continue
         if not _head(graph, op):
-            return ~free
+            return none
         (t,) = read
         x, w = graph.tensors[t], graph.tensors[op.inputs[1]]
         assert w.data is not None
