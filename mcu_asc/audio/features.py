@@ -7,12 +7,8 @@ what no longer fits is no longer found.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
 import os
-import tempfile
-import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc import native, paths
+from mcu_asc import native, paths, store
 from mcu_asc.audio import frontend
 from mcu_asc.audio.datasets import Dataset
 from mcu_asc.audio.frontend import Features
@@ -49,12 +45,11 @@ def features(
     clip.  Raises UsageError for audio that cannot be read or a front end that the C cannot run.
     """
     tables = frontend.tables(cfg)  # refuses a bad configuration before the first clip
-    front_end = _key(FORMAT, native.version(), cfg.canonical.encode(), *_arrays(tables))
+    front_end = store.key(FORMAT, native.version(), cfg.canonical.encode(), *_arrays(tables))
     folder = (cache or paths.cache_dir()) / "features"
 
     def one(clip: Clip) -> Features:
-        key = _key(front_end, ds.identity(clip)).hex()
-        entry = folder / key[:2] / f"{key}.npz"
+        entry = store.entry(folder, store.key(front_end, ds.identity(clip)))
         found = _read(entry, cfg.values)
         if found is None:
             pcm = ds.pcm(clip, cfg.sample_rate_hz)
@@ -89,25 +84,15 @@ def windows(x: NDArray[Any], rows: int, hop_rows: int) -> NDArray[Any]:
 # ---- the cache ---------------------------------------------------------------------------------
 
 
-def _key(*parts: bytes) -> bytes:
-    """SHA-256 over parts that cannot run into each other."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.digest()
-
-
 def _arrays(tables: native.FrontEndTables) -> list[bytes]:
     values = (getattr(tables, field.name) for field in dataclasses.fields(tables))
     return [np.asarray(value).tobytes() for value in values]
 
 
 def _read(entry: Path, values: int) -> Features | None:
-    """The entry's rows; None where there is none or it is damaged (the archive holds a CRC of each array)."""
-    try:
-        with np.load(entry, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in FIELDS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    """The entry's rows; None where there is none, it is damaged or not of this front end."""
+    found = store.read(entry, FIELDS)
+    if found is None:
         return None
     rows = len(found["level_q9"])
     for name, (dtype, ndim) in FIELDS.items():
@@ -117,14 +102,4 @@ def _read(entry: Path, values: int) -> Features | None:
 
 
 def _write(entry: Path, found: Features) -> None:
-    """All or nothing: a reader sees the whole entry or none, whoever else writes it or is killed."""
-    with contextlib.suppress(OSError):
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=entry.parent, prefix=".", suffix=".tmp", delete=False) as file:
-            try:
-                np.savez(file, **{name: getattr(found, name) for name in FIELDS})
-                file.close()
-                Path(file.name).replace(entry)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+    store.write(entry, {name: getattr(found, name) for name in FIELDS})

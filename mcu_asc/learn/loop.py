@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mcu_asc.errors import UsageError
 from mcu_asc.learn import keras, prune
+from mcu_asc.learn.distil import Lesson, Pupil, Tutor
 from mcu_asc.learn.keras import Keras
 from mcu_asc.learn.progress import Progress
 from mcu_asc.learn.windows import TrainingSet
@@ -72,13 +73,14 @@ def run_stage(
     checkpoint: Path,
     metrics: Callable[[dict[str, Any]], None],
     progress: Progress,
+    tutor: Tutor | None = None,
 ) -> None:
-    """Train `model` in place, going on from `checkpoint` where it exists.
+    """Train `model` in place, going on from `checkpoint` where it exists, by its labels and by `tutor`.
 
     `metrics` gets one row an epoch; `evaluate` is asked about ten times, with the averaged weights.
     Raises UsageError when the loss is no number any more.
     """
-    trainer = _Trainer(stage, model, data)
+    trainer = _Trainer(stage, model, tutor.pupil(model, data.recipe.train.seed) if tutor else None)
     epoch = trainer.restore(checkpoint)
     steps = data.steps_per_epoch
     total = steps * stage.epochs
@@ -88,9 +90,9 @@ def run_stage(
         rng = generator(data.recipe.train.seed, stage.name, epoch)
         trainer.reseed(int(rng.integers(2**31)))
         losses = []
-        for i, (x, y) in enumerate(data.epoch(rng)):
+        for i, (x, y, lesson) in enumerate(_batches(stage, data, rng, epoch, tutor)):
             step = epoch * steps + i
-            losses.append(trainer.step(x, y, step, total))
+            losses.append(trainer.step(x, y, lesson, step, total))
             progress(stage.name, step + 1, total, f"loss {losses[-1]:.3f} {text}".rstrip())
         loss = float(np.mean(losses))
         if not math.isfinite(loss):
@@ -112,15 +114,29 @@ def run_stage(
     trainer.finish()
 
 
+def _batches(
+    stage: Stage, data: TrainingSet, rng: np.random.Generator, epoch: int, tutor: Tutor | None
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], Lesson]]:
+    """An epoch's batches; those of an earlier one where the tutor's pool is used up."""
+    if tutor is None:
+        return ((x, y, ()) for x, y in data.epoch(rng))
+    drawn = tutor.drawn(epoch)
+    if drawn != epoch:
+        rng = generator(data.recipe.train.seed, stage.name, drawn)
+        rng.integers(2**31)  # what dropout was seeded by
+    return tutor.lessons(stage.name, drawn, data.epoch(rng))
+
+
 class _Trainer:
     """The moving parts of a stage: network, optimiser, averages, masks."""
 
-    def __init__(self, stage: Stage, model: Keras, data: TrainingSet) -> None:
+    def __init__(self, stage: Stage, model: Keras, pupil: Pupil | None) -> None:
         tf, k = keras.tensorflow(), keras.keras()
-        self.stage, self.model = stage, model
+        self.stage, self.model, self.pupil = stage, model, pupil
+        self.beside = pupil.variables if pupil else []
         self.optimiser = k.optimizers.AdamW(learning_rate=0.0, weight_decay=stage.weight_decay)
         self.optimiser.exclude_from_weight_decay(var_names=list(NO_DECAY))
-        self.optimiser.build(model.trainable_variables)
+        self.optimiser.build([*model.trainable_variables, *self.beside])
         floats = [w for w in model.weights if w.dtype.is_floating]
         self.averages = [(w, tf.Variable(w, trainable=False)) for w in floats] if stage.ema else []
         self.pruned = prune.pruned(model, stage.kind) if stage.sparsity else []
@@ -129,12 +145,15 @@ class _Trainer:
         self._train = tf.function(self._step)
 
     # What follows is one optimiser step; TensorFlow traces it once.
-    def _step(self, x: Any, y: Any, ema: Any) -> Any:
+    def _step(self, x: Any, y: Any, lesson: Any, ema: Any) -> Any:
         tf = keras.tensorflow()
+
+        def hard(logits: Any) -> Any:
+            return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits))
+
         with tf.GradientTape() as tape:
-            logits = self.model(x, training=True)
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits))
-        variables = self.model.trainable_variables
+            loss = self.pupil.loss(x, hard, lesson) if self.pupil else hard(self.model(x, training=True))
+        variables = [*self.model.trainable_variables, *self.beside]
         self.optimiser.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         for w, mask in self.masks:
             w.assign(w * mask)
@@ -142,7 +161,9 @@ class _Trainer:
             average.assign(average * ema + w * (1 - ema))
         return loss
 
-    def step(self, x: NDArray[np.float32], y: NDArray[np.float32], step: int, total: int) -> float:
+    def step(
+        self, x: NDArray[np.float32], y: NDArray[np.float32], lesson: Lesson, step: int, total: int
+    ) -> float:
         tf = keras.tensorflow()
         if self.masks and (step % self.stage.mask_every == 0 or step == total - 1):
             share = sparsity(self.stage, step, total)
@@ -151,7 +172,8 @@ class _Trainer:
                 mask.assign(value)
         self.optimiser.learning_rate.assign(learning_rate(self.stage, step, total))
         ema = min(self.stage.ema, (step + 1) / (step + 10))  # young averages forget faster
-        return float(self._train(tf.constant(x), tf.constant(y), tf.constant(ema, tf.float32)))
+        taught = tuple(map(tf.constant, lesson))
+        return float(self._train(tf.constant(x), tf.constant(y), taught, tf.constant(ema, tf.float32)))
 
     def reseed(self, seed: int) -> None:
         for layer in self.model.layers:
@@ -170,7 +192,7 @@ class _Trainer:
 
     def _state(self) -> Sequence[Any]:
         pairs = [*self.averages, *self.masks]
-        return [*self.model.weights, *self.optimiser.variables, *(extra for _, extra in pairs)]
+        return [*self.model.weights, *self.beside, *self.optimiser.variables, *(extra for _, extra in pairs)]
 
     def save(self, path: Path, epoch: int) -> None:
         """Write the state, whole or not at all."""

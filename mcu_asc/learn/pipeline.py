@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc import __version__, config
+from mcu_asc import __version__, config, store
 from mcu_asc.audio.datasets import Dataset, open_dataset, select
 from mcu_asc.audio.devices import through_devices
 from mcu_asc.audio.features import features, windows
@@ -17,6 +18,7 @@ from mcu_asc.audio.frontend import Features, tables
 from mcu_asc.errors import UsageError
 from mcu_asc.learn import keras, rundir
 from mcu_asc.learn.convert import build_student, export, stages_of
+from mcu_asc.learn.distil import Tutor
 from mcu_asc.learn.evaluation import keras_scores
 from mcu_asc.learn.keras import Keras
 from mcu_asc.learn.loop import Stage, run_stage
@@ -26,6 +28,7 @@ from mcu_asc.learn.quantise import quantised, set_ranges
 from mcu_asc.learn.recipe import Recipe, as_dict, load
 from mcu_asc.learn.rundir import RunDir
 from mcu_asc.learn.students import Shape, cost
+from mcu_asc.learn.teachers import Teacher, open_teachers
 from mcu_asc.learn.untrained import refuse_over, untrained
 from mcu_asc.learn.windows import (
     TestSet,
@@ -75,6 +78,7 @@ def train(
     keras.one_thread()
     keras.optimisation()  # missing packages show now, not after an hour
     _check_budget(recipe, len(labels), gate)
+    teachers = _teachers(run, recipe, labels, test_clips)
 
     floored, front_end = _features(ds, recipe, train_clips, test_clips, progress)
     heard, also = through_devices(ds, train_clips, recipe.augment.devices)
@@ -85,8 +89,12 @@ def train(
     if not run.config.exists():
         with run.calibration.open("wb") as file:
             np.savez_compressed(file, log2_q9=calibration)
-        _describe(run, Path(recipe_path), recipe, ds, front_end, labels, train_clips, test_clips)
-    _stages(run, recipe, data, test, real_input(calibration, front_end), progress)
+        _describe(run, Path(recipe_path), recipe, ds, front_end, labels, train_clips, test_clips, teachers)
+    tutor = None
+    if teachers:
+        sounds = store.key(*(heard.identity(c) for c in (*train_clips, *also)))
+        tutor = Tutor(recipe.distill, teachers, data, sounds)
+    _stages(run, recipe, data, test, real_input(calibration, front_end), progress, tutor)
     progress("convert", 0, 1, "")
     export(run.path)
     progress("convert", 1, 1, str(run.student))
@@ -104,6 +112,32 @@ def _check_budget(recipe: Recipe, classes: int, gate: Callable[[bytes, str, str]
     if limits.board and gate:
         shape = Shape(recipe.front_end.rows, recipe.front_end.bands, classes, recipe.student.width)
         gate(untrained(recipe.student.name, shape, recipe.front_end), limits.board, limits.name)
+
+
+def _teachers(
+    run: RunDir, recipe: Recipe, labels: tuple[str, ...], test: Sequence[Clip]
+) -> tuple[Teacher, ...]:
+    """The recipe's teachers, where a stage that is not finished has a use for them.
+
+    UsageError also when one is not what it was when the run began.
+    """
+    left = {s for s in stages_of(recipe) if not run.weights(s).exists()}
+    if not recipe.distill.teachers or not left & set(recipe.distill.stages):
+        return ()
+    found = open_teachers(recipe, labels, [c.id for c in test])
+    if run.config.exists():
+        began = json.loads(run.config.read_text(encoding="utf-8"))["teachers"]
+        for teacher in found:
+            if began[teacher.name] != _digests([teacher])[teacher.name]:
+                raise UsageError(
+                    f"teacher {teacher.name} has changed since {run.path} began", "put it back, or train anew"
+                )
+    return found
+
+
+def _digests(teachers: Sequence[Teacher]) -> dict[str, str]:
+    """Name -> SHA-256 of what it answers by, as config.json has them."""
+    return {t.name: t.network.digest.hex() for t in teachers}
 
 
 def _claim(run: RunDir, recipe: Recipe, resume: bool) -> None:
@@ -147,7 +181,7 @@ def _calibration(features: Sequence[Features], recipe: Recipe) -> NDArray[np.int
 
 def _describe(
     run: RunDir, recipe_path: Path, recipe: Recipe, ds: Dataset, front_end: FrontEndConfig,
-    labels: tuple[str, ...], train: Sequence[Clip], test: Sequence[Clip],
+    labels: tuple[str, ...], train: Sequence[Clip], test: Sequence[Clip], teachers: Sequence[Teacher],
 ) -> None:  # fmt: skip
     """recipe.toml, split.json and config.json; the last one makes the directory a run."""
     rundir.write_text(run.path / "recipe.toml", recipe_path.read_text(encoding="utf-8"))
@@ -166,6 +200,7 @@ def _describe(
             "dataset": ds.title,
             "params": counts.params,
             "macs": counts.macs,
+            **({"teachers": _digests(teachers)} if teachers else {}),
             "versions": {
                 "mcu-asc": __version__,
                 "tensorflow": keras.tensorflow().__version__,
@@ -182,6 +217,7 @@ def _stages(
     test: TestSet,
     calibration: NDArray[np.float32],
     progress: Progress,
+    tutor: Tutor | None,
 ) -> None:
     """Every stage that is not finished, each from the weights of the one before."""
     t, p, q = recipe.train, recipe.prune, recipe.qat
@@ -202,7 +238,9 @@ def _stages(
     for name in stages_of(recipe):
         if not run.weights(name).exists():
             model = _network(run, name, before, recipe, data, calibration)
-            run_stage(schedule[name], model, data, evaluate, run.checkpoint(name), metrics.add, progress)
+            teaching = tutor if name in recipe.distill.stages else None
+            checkpoint = run.checkpoint(name)
+            run_stage(schedule[name], model, data, evaluate, checkpoint, metrics.add, progress, teaching)
             rundir.save_weights(run, name, model)
             rundir.draw_curves(metrics.rows, run.path / "curves.png")
         before = name

@@ -18,6 +18,8 @@ from mcu_asc.nouns import Decision, FrontEndConfig
 MEASURED = ("mean", "std", "scale", "zero_point")  # of the front end: learnt from data, not written by hand
 
 
+STAGES = ("float", "prune", "qat")  # of training, in order
+
 # A field that came after students had been shipped: their cards must go on saying what they said, so that it
 # appears in `as_dict` only where it is not the default.
 LATER = {"later": True}
@@ -132,6 +134,34 @@ class Qat(Section):
 
 
 @dataclass(frozen=True)
+class Distill(Section):
+    """[distill]: what the student learns from teachers beside the labels (distil.py has the loss).
+
+    teachers  run directories of `mcu-asc train`, .onnx, .keras or .h5 files, SavedModel folders; several
+              teach by the mean of their softened probabilities
+    stages    of STAGES, those in which they teach
+    layout    how a file without a card takes windows: of teachers.LAYOUTS; "" = as its shape says
+    """
+
+    teachers: tuple[str, ...] = ()
+    temperature: float = _in(0.1, 100.0, 2.0)
+    alpha: float = _in(0.0, 1.0, 0.7)  # weight of the teachers' answers; the labels have the rest
+    features: float = _in(0.0, 1000.0, 0.0)  # weight of matching the Keras teachers' maps; 0 = none
+    student_layer: str = ""  # whose map is matched; "" = the last map
+    teacher_layer: str = ""
+    pool_epochs: int = _in(0, 10_000, 0)  # windows repeat after so many epochs; 0 = they are always new
+    stages: tuple[str, ...] = ("float",)
+    layout: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.stages or set(self.stages) - set(STAGES):
+            raise ValueError(f"stages must name some of {', '.join(STAGES)}")
+        if not self.alpha and not self.features:
+            raise ValueError("alpha and features are both 0: nothing would be learnt from the teachers")
+
+
+@dataclass(frozen=True)
 class Limits(Section):
     """[budget]: what the student must keep to; refused before the first step of training when it does not."""
 
@@ -154,6 +184,7 @@ class Recipe(Section):
     decision: Decision = field(default_factory=Decision)
     licence: str = "Apache-2.0"  # of the weights
     budget: Limits = field(default=Limits(), metadata=LATER)
+    distill: Distill = field(default=Distill(), metadata=LATER)
 
     @property
     def prunes(self) -> bool:
@@ -207,6 +238,8 @@ def parse(values: dict[str, Any], where: str) -> Recipe:
         )
     recipe = config.build(Recipe, values, where)
     _check_names(recipe, where)
+    if "distill" in values and not recipe.distill.teachers:
+        raise UsageError(f"{where}: distill: no teachers", 'name some: teachers = ["runs/NAME"]')
     return recipe
 
 
@@ -214,11 +247,13 @@ def _check_names(recipe: Recipe, where: str) -> None:
     from mcu_asc.audio.datasets import DATASETS
     from mcu_asc.learn.prune import KINDS
     from mcu_asc.learn.students import STUDENTS
+    from mcu_asc.learn.teachers import LAYOUTS
 
     for key, name, known in (
         ("data: dataset", recipe.data.dataset, DATASETS),
         ("student: name", recipe.student.name, STUDENTS),
         ("prune: kind", recipe.prune.kind, KINDS),
+        ("distill: layout", recipe.distill.layout, ("", *LAYOUTS)),
     ):
         if name not in known:
             raise UsageError(f"{where}: {key}: unknown '{name}'", f"known: {', '.join(known)}")
