@@ -289,8 +289,8 @@ def ram_bytes(model: Model, plan: MemoryPlan, board: Board, layout: str = "barem
 
 
 def deployed(model: Model, engine: str = "aot") -> Model:
-    """`model` as the firmware runs it: without channels that nobody needs; TFLM takes the file as it is."""
-    return compiler.prune(model) if engine == "aot" else model
+    """`model` as the firmware runs it, its graph made smaller where it can be; TFLM takes the file as it is."""
+    return compiler.simplify(model) if engine == "aot" else model
 
 
 def memory_plan(model: Model, board: Board, layout: str = "baremetal") -> MemoryPlan:

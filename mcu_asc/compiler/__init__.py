@@ -17,8 +17,21 @@ from __future__ import annotations
 from mcu_asc.compiler.counts import counts
 from mcu_asc.compiler.emit import emit, kernel_sources
 from mcu_asc.compiler.lower import FLAVOURS, flavour_of
+from mcu_asc.compiler.pads import fold_pads
 from mcu_asc.compiler.plan import plan
 from mcu_asc.compiler.prune import prune
 from mcu_asc.compiler.reader import read
+from mcu_asc.compiler.simplify import simplify
 
-__all__ = ["FLAVOURS", "counts", "emit", "flavour_of", "kernel_sources", "plan", "prune", "read"]
+__all__ = [
+    "FLAVOURS",
+    "counts",
+    "emit",
+    "flavour_of",
+    "fold_pads",
+    "kernel_sources",
+    "plan",
+    "prune",
+    "read",
+    "simplify",
+]
