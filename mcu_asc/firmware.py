@@ -170,9 +170,7 @@ def _baremetal(src: Sources, groups: Groups, context: Mapping[str, Any]) -> dict
     board, ports = context["board"], paths.firmware_dir() / "ports"
     port, host = f"port_{board.soc}", "port_host"
     files = {f"src/{n}": content for n, content in src.items()}
-    own_start = (ports / board.soc / "startup.c").exists()
-    kinds = (board.soc,) if own_start else ("cortex-m", board.soc)
-    files |= {f"{port}/{n}": c for kind in kinds for n, c in _folder(ports / kind).items()}
+    files |= {f"{port}/{n}": c for kind in ("cortex-m", board.soc) for n, c in _folder(ports / kind).items()}
     files |= {f"{host}/{n}": c for n, c in _folder(ports / "host").items()}
     files[context["linker_script"]] = _render("link.ld.j2", context)
     return files | _makefile(files, groups, context, "src", port, host)

@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 import serial
 from numpy.typing import NDArray
+from probe import PORT_FOLDERS, PORT_SOURCES
 
 from mcu_asc import native, paths, toolchain
 from mcu_asc.audio import frontend
@@ -53,13 +54,13 @@ def build(cfg: FrontEndConfig, out: Path, flavour: str = "dsp", log2: bool = Tru
         **({"WITH_LOG2": "1"} if log2 else {}),
     }
     cpu = (f"-mcpu={BOARD.cpu}", "-mthumb", f"-mfpu={BOARD.fpu}", "-mfloat-abi=hard")
-    sources = [PROBE, out / "front_end.c", *sorted((firmware / "ports/nrf52840").glob("*.c"))]
+    sources = [PROBE, out / "front_end.c", *PORT_SOURCES]
     sources += [firmware / "asc" / name for name in ("asc_frontend.c", "asc_magnitude.c")]
     sources += frontend.kernel_sources(flavour)
     elf = out / "firmware.elf"
     command = [toolchain.arm_gcc() + "gcc", *cpu, *FLAGS, "-ffunction-sections", "-fdata-sections"]
     command += [*(f"-D{k}={v}" for k, v in sizes.items())]
-    command += [f"-I{folder}" for folder in (out, firmware / "asc", firmware / "ports/nrf52840")]
+    command += [f"-I{folder}" for folder in (out, firmware / "asc", *PORT_FOLDERS)]
     command += [*map(str, sources), "-nostartfiles", "-specs=nosys.specs", "-Wl,--gc-sections"]
     command += [f"-Wl,-T,{out / 'nrf52840.ld'}", "-o", str(elf)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -11,6 +11,8 @@ from mcu_asc import paths, toolchain
 from mcu_asc.nouns import Board
 
 PROBES = Path(__file__).parent / "firmware_probe"
+PORT_FOLDERS = tuple(paths.firmware_dir() / "ports" / name for name in ("cortex-m", "nrf52840"))
+PORT_SOURCES = tuple(str(p) for folder in PORT_FOLDERS for p in sorted(folder.glob("*.[cS]")))
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-std=c99", "-pedantic")
 
 
@@ -26,11 +28,16 @@ def compile_probe(
     for template, name in (("asc_board.h.j2", "asc_board.h"), ("link.ld.j2", "nrf52840.ld")):
         (out / name).write_text(templates.get_template(template).render(board=board))
     cpu = (f"-mcpu={board.cpu}", "-mthumb", f"-mfpu={board.fpu}", "-mfloat-abi=hard")
-    includes = (f"-I{out}", f"-I{firmware / 'asc'}", f"-I{firmware / 'ports/nrf52840'}")
-    port = sorted(str(p) for p in (firmware / "ports/nrf52840").glob("*.c"))
+    includes = [f"-I{folder}" for folder in (out, firmware / "asc", *PORT_FOLDERS)]
     command = [toolchain.arm_gcc() + "gcc", *cpu, *WARNINGS, optimise, "-g", "-funsigned-char", *includes]
     command += [*(f"-D{d}" for d in defines), "-ffunction-sections", "-fdata-sections"]
-    command += [str(PROBES / source), *port, "-nostartfiles", "-specs=nosys.specs", "-Wl,--gc-sections"]
+    command += [
+        str(PROBES / source),
+        *PORT_SOURCES,
+        "-nostartfiles",
+        "-specs=nosys.specs",
+        "-Wl,--gc-sections",
+    ]
     command += [f"-Wl,-T,{out / 'nrf52840.ld'}", "-Wl,--fatal-warnings", "-o", str(out / "firmware.elf")]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

@@ -458,7 +458,7 @@ def test_the_emulators_fault_is_the_reason(device: str) -> None:
 
 
 def test_a_boards_own_fault_report_is_the_reason() -> None:
-    """startup.c sends it between two 0x00, then the board blinks and says no more."""
+    """The start-up sends it between two 0x00, then the board blinks and says no more."""
     line = b"fault pc=00012344 lr=000110a1 cfsr=00000082 at=1ffffff8"
 
     def board(server: socket.socket) -> None:

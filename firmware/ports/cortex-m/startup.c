@@ -1,4 +1,4 @@
-/* Vector table, memory, stack paint and fault report of a Cortex-M whose port needs no interrupt. */
+/* Vector table, memory, stack paint and fault report of any Cortex-M, started by a bootloader or directly. */
 #include "asc_board.h"
 #include "asc_port.h"
 #include "cortex_m.h"
@@ -15,7 +15,8 @@ int main(void);
 void asc_reset(void);
 void asc_fault_entry(void);
 
-/* No peripheral interrupt can come with PRIMASK set, so the table ends after the system's. */
+/* The system's.  Interrupts are masked, all is polled, but for what a port opens: that has vectors of its own
+ * in .vectors.soc, which follow these. */
 typedef void asc_vector(void);
 extern asc_vector *const asc_init_start[], *const asc_init_end[]; /* none in C */
 __attribute__((section(".vectors"), used)) static asc_vector *const vectors[16] = {

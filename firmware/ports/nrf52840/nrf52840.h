@@ -1,11 +1,9 @@
 /* The few registers of the nRF52840 that the port uses, and none else.
  *
- * Source: nRF52840 product specification 1.7 (peripherals) and ARMv7-M reference manual (0xE000xxxx). */
+ * Source: nRF52840 product specification 1.7 (peripherals) and ARMv7-M reference manual (NVIC). */
 #ifndef ASC_NRF52840_H
 #define ASC_NRF52840_H
-#include <stdint.h>
-
-#define ASC_REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#include "cortex_m.h"
 
 /* CLOCK */
 #define CLOCK_HFCLKSTART   ASC_REG(0x40000000u)
@@ -81,39 +79,12 @@
 #define GPIO_CNF_INPUT   0x0u /* input, buffer connected, no pull */
 #define GPIO_CNF_PULLUP  0xCu /* input, buffer connected, pull-up */
 
-/* Cortex-M4 */
-#define DWT_CTRL   ASC_REG(0xE0001000u)
-#define DWT_CYCCNT ASC_REG(0xE0001004u)
+/* NVIC */
 #define NVIC_ISER0 ASC_REG(0xE000E100u)
 #define NVIC_ICER0 ASC_REG(0xE000E180u)
 #define NVIC_ICER1 ASC_REG(0xE000E184u)
 #define NVIC_ICPR0 ASC_REG(0xE000E280u)
-#define SCB_VTOR   ASC_REG(0xE000ED08u)
-#define SCB_CFSR   ASC_REG(0xE000ED28u)
-#define SCB_BFAR   ASC_REG(0xE000ED38u)
-#define SCB_CPACR  ASC_REG(0xE000ED88u)
-#define DEMCR      ASC_REG(0xE000EDFCu)
 
-/* Orders memory accesses for DMA, and keeps the compiler from moving buffer accesses across it. */
-static inline void asc_barrier(void) { __asm volatile("dmb" ::: "memory"); }
-
-/* Polls `reg` until it is not 0, at most `limit` times: hardware that hangs must not hang us.
- * Returns the last value read. */
-static inline uint32_t asc_poll(volatile uint32_t *reg, uint32_t limit)
-{
-    uint32_t value = *reg;
-    for (; limit != 0u && value == 0u; --limit) {
-        value = *reg;
-    }
-    return value;
-}
-
-/* Shared by startup.c, port.c and pdm.c. */
-void asc_uarte_stop(void);                        /* stops both directions, disables, clears all events */
-void asc_uarte_start(void);                       /* pins, baud rate, enable */
-void asc_uarte_send(const void *ram, uint32_t n); /* one transfer from RAM, bounded wait for its end */
-void asc_uarte_slept(void);                       /* the cycle counter stood still for up to a PDM block */
-void asc_pdm_interrupt(void);                     /* vector 16 + 29 */
-void asc_fault(const uint32_t *frame, uint32_t is_ram) /* reports and stays; `frame` = R0-R3 R12 LR PC xPSR */
-    __attribute__((noreturn, used));
+/* Shared by port.c and pdm.c. */
+void asc_uarte_slept(void); /* the cycle counter stood still for up to a PDM block */
 #endif

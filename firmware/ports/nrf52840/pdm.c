@@ -32,7 +32,7 @@ static struct {
 
 static asc_mic_block *block(uint32_t n) { return &mic.ring[n % mic.blocks]; }
 
-void asc_pdm_interrupt(void)
+static void interrupt(void)
 {
     PDM_STARTED = 0u;
     (void)PDM_STARTED; /* so that the clearing has arrived before the return */
@@ -52,6 +52,9 @@ void asc_pdm_interrupt(void)
     }
     PDM_SAMPLE_PTR = (uint32_t)(uintptr_t)block(mic.filled + mic.ahead)->pcm;
 }
+
+/* Follows the core's vectors; PDM is the last that is ever enabled. */
+__attribute__((section(".vectors.soc"), used)) static void (*const vectors[30])(void) = {[29] = interrupt};
 
 #if defined(ASC_BOARD_PDM_POWER)
 static void high(uint32_t pin)
@@ -135,7 +138,7 @@ void asc_port_mic_stop(void)
     if (PDM_ENABLE != 0u) {
         PDM_STOPPED = 0u;
         PDM_STOP = 1u;
-        (void)asc_poll(&PDM_STOPPED, POLLS);
+        (void)asc_poll(&PDM_STOPPED, 1u, 1u, POLLS);
         PDM_ENABLE = 0u;
 #if defined(ASC_BOARD_PDM_POWER)
         GPIO_OUTCLR(ASC_BOARD_PDM_POWER) = GPIO_BIT(ASC_BOARD_PDM_POWER);

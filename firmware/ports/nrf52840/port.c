@@ -42,7 +42,7 @@ static void stop_receiver(void)
 {
     UARTE_RXTO = 0u;
     UARTE_STOPRX = 1u;
-    (void)asc_poll(&UARTE_RXTO, POLLS);
+    (void)asc_poll(&UARTE_RXTO, 1u, 1u, POLLS);
 }
 
 /* Empties the receiver's FIFO.  Bytes left there would come first in the next buffer, without an RXDRDY
@@ -53,16 +53,17 @@ static void forget_late_bytes(void)
     UARTE_RXD_PTR = (uint32_t)(uintptr_t)late;
     UARTE_RXD_MAXCNT = sizeof late;
     UARTE_FLUSHRX = 1u;
-    (void)asc_poll(&UARTE_ENDRX, FLUSH_POLLS);
+    (void)asc_poll(&UARTE_ENDRX, 1u, 1u, FLUSH_POLLS);
 }
 
-void asc_uarte_stop(void)
+/* Stops both directions, disables, clears all events. */
+static void uarte_stop(void)
 {
     if (UARTE_ENABLE == UARTE_ENABLED) {
         stop_receiver();
         UARTE_TXSTOPPED = 0u;
         UARTE_STOPTX = 1u;
-        (void)asc_poll(&UARTE_TXSTOPPED, POLLS);
+        (void)asc_poll(&UARTE_TXSTOPPED, 1u, 1u, POLLS);
     }
     UARTE_ENABLE = 0u;
     UARTE_INTENCLR = 0xFFFFFFFFu;
@@ -73,7 +74,7 @@ void asc_uarte_stop(void)
     UARTE_ERRORSRC = UARTE_ERRORSRC; /* bits are cleared by writing them */
 }
 
-void asc_uarte_start(void)
+static void uarte_start(void)
 {
     GPIO_OUTSET(ASC_BOARD_UART_TX) = GPIO_BIT(ASC_BOARD_UART_TX); /* an idle line is high */
     GPIO_DIRSET(ASC_BOARD_UART_TX) = GPIO_BIT(ASC_BOARD_UART_TX);
@@ -87,11 +88,23 @@ void asc_uarte_start(void)
     UARTE_ENABLE = UARTE_ENABLED;
 }
 
+/* Arduino's bootloader leaves UARTE0 enabled and receiving, RTC1's compare armed and the FPU off. */
+void asc_soc_start(void)
+{
+    uarte_stop(); /* first: its DMA may still write to RAM */
+    RTC1_STOP = 1u;
+    RTC1_INTENCLR = 0xFFFFFFFFu;
+    RTC1_EVTENCLR = 0xFFFFFFFFu;
+    NVIC_ICER0 = 0xFFFFFFFFu;
+    NVIC_ICER1 = 0xFFFFFFFFu;
+    NVMC_ICACHECNF = 1u; /* off after reset; nobody else turns it on */
+}
+
 void asc_port_init(void)
 {
     CLOCK_HFCLKSTARTED = 0u;
     CLOCK_HFCLKSTART = 1u; /* crystal: the RC oscillator is too far off for 1 Mbaud */
-    (void)asc_poll(&CLOCK_HFCLKSTARTED, POLLS);
+    (void)asc_poll(&CLOCK_HFCLKSTARTED, 1u, 1u, POLLS);
 
     DEMCR |= 1u << 24;
     DWT_CYCCNT = 0u;
@@ -99,7 +112,8 @@ void asc_port_init(void)
 
     asc_port_led(0);
     GPIO_DIRSET(ASC_BOARD_LED) = GPIO_BIT(ASC_BOARD_LED);
-    asc_uarte_start();
+    uarte_stop(); /* a fault may have come in the middle of a transfer */
+    uarte_start();
 }
 
 void asc_port_arm(void *buf, uint32_t n)
@@ -145,14 +159,15 @@ uint32_t asc_port_wait(void)
     return got;
 }
 
-void asc_uarte_send(const void *ram, uint32_t n)
+/* One transfer from RAM, with a bounded wait for its end. */
+static void uarte_send(const void *ram, uint32_t n)
 {
     UARTE_TXD_PTR = (uint32_t)(uintptr_t)ram;
     UARTE_TXD_MAXCNT = n;
     UARTE_ENDTX = 0u;
     asc_barrier();
     UARTE_STARTTX = 1u;
-    (void)asc_poll(&UARTE_ENDTX, POLLS);
+    (void)asc_poll(&UARTE_ENDTX, 1u, 1u, POLLS);
     asc_barrier();
 }
 
@@ -162,7 +177,7 @@ void asc_port_write(const void *buf, uint32_t n)
     while (n != 0u) {
         const uint32_t part = n < ASC_PORT_WRITE ? n : ASC_PORT_WRITE;
         memcpy(tx, from, part);
-        asc_uarte_send(tx, part);
+        uarte_send(tx, part);
         from += part;
         n -= part;
     }
