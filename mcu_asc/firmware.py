@@ -287,7 +287,7 @@ def ram_bytes(model: Model, plan: MemoryPlan, board: Board, layout: str = "barem
 
 
 def deployed(model: Model, engine: str = "aot") -> Model:
-    """`model` as the firmware runs it, its graph made smaller where it can be; TFLM takes the file as it is."""
+    """`model` as the firmware runs it, its graph made smaller; TFLM takes the file as it is."""
     return compiler.simplify(model) if engine == "aot" else model
 
 

@@ -97,7 +97,7 @@ def project(
     layer = LayerCount(0, "sum", "FULLY_CONNECTED", inputs * OUTPUTS, 0, 0, 0, (1, OUTPUTS), 0)
     fake = SimpleNamespace(
         flavour_of=lambda cpu: "ref",
-        prune=lambda m: m,
+        simplify=lambda m: m,
         plan=lambda g, flavour, ram_limit=None: MemoryPlan({0: 64, 1: 16}, {}, arena, (arena,), 0),
         counts=lambda g: (layer, layer),
         emit=lambda m, p, flavour: {"model.c": text.encode()},
