@@ -224,6 +224,19 @@ def test_an_onnx_file_with_a_card_has_its_own_standardisation(tmp_path: Path) ->
         teachers.open_teachers(spec(teachers=(str(path),)), LABELS, ())
 
 
+def test_a_teacher_without_deltas_is_heard_by_a_student_with_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    save_onnx(path, ("n", 1, 20, 16), card=ModelCard("t", LABELS, CFG))
+    slopes = dataclasses.replace(CFG, deltas=5)
+    made = dataclasses.replace(spec(teachers=(str(path),)), front_end=slopes)
+    (teacher,) = teachers.open_teachers(made, LABELS, ())
+    x = windows(3, 2)
+    np.testing.assert_allclose(teacher.logits(x, slopes), onnx_logits(x[..., :1]), rtol=1e-4, atol=1e-5)
+    save_onnx(path, ("n", 2, 20, 16), card=ModelCard("t", LABELS, slopes))
+    with pytest.raises(UsageError, match="another front end: deltas is 5, the student's 0"):
+        teachers.open_teachers(spec(teachers=(str(path),)), LABELS, ())
+
+
 def test_shapes_that_do_not_fit_or_are_not_clear(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     save_onnx(path, ("n", 1, 40, 16))

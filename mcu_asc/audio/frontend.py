@@ -297,12 +297,13 @@ def energies(pcm: NDArray[np.int16], cfg: FrontEndConfig) -> Floats:
     return np.asarray(spectrum @ _bank(cfg, cfg.bands).matrix(cfg.fft // 2 + 1).T * _norms(cfg))
 
 
-def deltas(log2: Floats, side: int) -> Floats:
-    """(frames, bands) -> (frames - 2 * side, bands) slope per row by regression (The HTK Book, 5.9)."""
-    rows = max(0, len(log2) - 2 * side)
-    slope = np.zeros((rows, log2.shape[1]))
+def deltas(log2: NDArray[np.floating], side: int) -> Floats:
+    """Slope per row by regression (The HTK Book, 5.9): (..., frames, bands) -> (..., frames - 2 * side, bands)."""
+    *outer, frames, bands = log2.shape
+    rows = max(0, frames - 2 * side)
+    slope = np.zeros((*outer, rows, bands))
     for d in range(1, side + 1):
-        slope += d * (log2[side + d : side + d + rows] - log2[side - d : side - d + rows])
+        slope += d * (log2[..., side + d :, :][..., :rows, :] - log2[..., side - d :, :][..., :rows, :])
     return slope / _regression(side)
 
 

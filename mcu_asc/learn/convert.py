@@ -33,6 +33,7 @@ def build_student(recipe: Recipe, classes: int, dropout: bool) -> Keras:
         classes,
         recipe.student.width,
         recipe.student.dropout if dropout else 0.0,
+        recipe.front_end.channels,
     )
     return STUDENTS[recipe.student.name](shape)
 
@@ -90,7 +91,7 @@ def export(run_dir: Path, out: Path | None = None) -> Path:
 
 
 def calibration(run: RunDir, made: RunConfig) -> NDArray[np.float32]:
-    """Standardised training windows of a run, (n, rows, bands, 1)."""
+    """Standardised training windows of a run, (n, rows, bands, channels)."""
     if not run.calibration.exists():
         raise UsageError(f"{run.calibration} is missing", "train again: quantisation needs it")
     with np.load(run.calibration) as saved:

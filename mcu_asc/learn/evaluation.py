@@ -21,7 +21,7 @@ from mcu_asc.learn.windows import TestSet
 from mcu_asc.nouns import Clip, Decision, ModelCard
 
 Run = Callable[[NDArray[np.int8]], NDArray[np.int8]]
-"""int8 windows (n, rows, bands) -> int8 logits (n, classes)."""
+"""int8 windows (n, rows, values) -> int8 logits (n, classes)."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,12 @@ def _micro(content: bytes) -> Run:
     from tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_bytes(content)
+    shape = tuple(interpreter.get_input_details(0)["shape"])
 
     def run(x: NDArray[np.int8]) -> NDArray[np.int8]:
         out = []
         for window in x:
-            interpreter.set_input(np.ascontiguousarray(window[None, ..., None]), 0)
+            interpreter.set_input(np.ascontiguousarray(window).reshape(shape), 0)
             interpreter.invoke()
             out.append(interpreter.get_output(0)[0].copy())
         return np.stack(out)
@@ -92,13 +93,13 @@ def _lite(content: bytes) -> Run:
         warnings.simplefilter("ignore")
         interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]["index"]
+    source, shape = (interpreter.get_input_details()[0][name] for name in ("index", "shape"))
     sink = interpreter.get_output_details()[0]["index"]
 
     def run(x: NDArray[np.int8]) -> NDArray[np.int8]:
         out = []
         for window in x:
-            interpreter.set_tensor(source, window[None, ..., None])
+            interpreter.set_tensor(source, window.reshape(shape))
             interpreter.invoke()
             out.append(interpreter.get_tensor(sink)[0].copy())
         return np.stack(out)

@@ -110,8 +110,9 @@ def _check_budget(recipe: Recipe, classes: int, gate: Callable[[bytes, str, str]
     if limits.name:
         refuse_over(model, config.load_budget(limits.name), recipe.student.name)
     if limits.board and gate:
-        shape = Shape(recipe.front_end.rows, recipe.front_end.bands, classes, recipe.student.width)
-        gate(untrained(recipe.student.name, shape, recipe.front_end), limits.board, limits.name)
+        cfg = recipe.front_end
+        shape = Shape(cfg.rows, cfg.bands, classes, recipe.student.width, channels=cfg.channels)
+        gate(untrained(recipe.student.name, shape, cfg), limits.board, limits.name)
 
 
 def _teachers(

@@ -43,7 +43,7 @@ def untrained(name: str, shape: Shape, front_end: FrontEndConfig) -> bytes:
     for w in model.weights:  # the converter drops biases that are 0
         if "beta" in w.name or "bias" in w.name:
             w.assign(rng.normal(0, 0.1, w.shape))
-    noise = rng.normal(0, 1, (WINDOWS, shape.rows, shape.bands, 1)).astype(np.float32)
+    noise = rng.normal(0, 1, (WINDOWS, *model.input_shape[1:])).astype(np.float32)
     content = to_int8(model, noise)
     scale, zero_point = input_quantisation(content)
     fitted = dataclasses.replace(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc.audio.features import windows
-from mcu_asc.audio.frontend import Features
+from mcu_asc.audio.frontend import Features, deltas
 from mcu_asc.decide import FULL_SCALE_LOG2, Q9, alive_level, count_alive
 from mcu_asc.errors import UsageError
 from mcu_asc.learn import augment
@@ -24,18 +24,30 @@ from mcu_asc.learn.recipe import Recipe
 from mcu_asc.nouns import Clip, Decision, FrontEndConfig
 
 FULL_SCALE = 2.0**FULL_SCALE_LOG2  # LSB^2 in full scale squared
-SMALLEST_STD = 0.25  # octaves: a band that never changes must not be blown up to fill the range
+SMALLEST_STD = (0.25, 0.05)  # octaves, octaves a row: a band that never changes must not fill the range
 
 
 def bare(front_end: FrontEndConfig) -> FrontEndConfig:
-    """The same analysis with nothing after it: no soft floor, no standardisation, no quantisation."""
-    return dataclasses.replace(front_end, floor_fs2=0.0, mean=(), std=(), scale=1.0, zero_point=0)
+    """The same analysis with nothing after it: no soft floor, no deltas, no standardisation, no quantisation.
+
+    Its windows are as long as one with deltas looks: `side` rows more at each end.
+    """
+    return dataclasses.replace(
+        front_end,
+        floor_fs2=0.0,
+        deltas=0,
+        rows=front_end.rows + 2 * front_end.side,
+        mean=(),
+        std=(),
+        scale=1.0,
+        zero_point=0,
+    )
 
 
 def with_statistics(
     front_end: FrontEndConfig, features: Sequence[Features], rule: Decision
 ) -> FrontEndConfig:
-    """The front end with mean and std of each band over the alive rows, in log2 units.
+    """The front end with mean and std of each value of a row over the alive rows, in log2 units.
 
     `features` come from `front_end` itself.  UsageError when no row is alive.
     """
@@ -46,7 +58,8 @@ def with_statistics(
             f"no row of the training clips is louder than {rule.alive_db:g} dB",
             "lower alive_db in [decision]",
         )
-    mean, std = rows.mean(0), np.maximum(rows.std(0), SMALLEST_STD)
+    smallest = np.tile(SMALLEST_STD[: front_end.channels], front_end.bands)
+    mean, std = rows.mean(0), np.maximum(rows.std(0), smallest)
     # Rounded, so that the card's text is short and the same on every machine.
     return dataclasses.replace(
         front_end,
@@ -55,17 +68,40 @@ def with_statistics(
     )
 
 
+def statistics(front_end: FrontEndConfig) -> tuple[Floats, Floats]:
+    """Mean and std, (bands, channels) each: channel 0 is the log2 power, 1 its delta."""
+    shape = (front_end.bands, front_end.channels)
+    mean, std = (np.asarray(v, np.float32).reshape(shape) for v in (front_end.mean, front_end.std))
+    return mean, std
+
+
 def standardise(log2: Floats, front_end: FrontEndConfig) -> Floats:
-    """(log2 - mean) / std along the last axis: the network's real-valued input."""
-    mean = np.asarray(front_end.mean, np.float32)
-    std = np.asarray(front_end.std, np.float32)
-    out: Floats = ((log2 - mean) / std).astype(np.float32)
+    """(log2 - mean) / std of log2 powers (..., bands)."""
+    mean, std = statistics(front_end)
+    out: Floats = ((log2 - mean[:, 0]) / std[:, 0]).astype(np.float32)
+    return out
+
+
+def with_deltas(x: Floats, front_end: FrontEndConfig) -> Floats:
+    """Standardised log2 powers as the network's real input (n, rows, bands, channels).
+
+    x  (n, rows + 2 side, bands): the rows that the deltas look at are there, and gone afterwards
+    """
+    if not front_end.deltas:
+        return x[..., None]
+    mean, std = statistics(front_end)
+    slope = deltas(x, front_end.side) * std[:, 0]
+    own = x[:, front_end.side : -front_end.side]
+    out: Floats = np.stack([own, (slope - mean[:, 1]) / std[:, 1]], axis=-1).astype(np.float32)
     return out
 
 
 def real_input(log2_q9: NDArray[np.int16], front_end: FrontEndConfig) -> Floats:
-    """The front end's int16 windows (n, rows, bands) as the network's real input (n, rows, bands, 1)."""
-    return standardise(log2_q9.astype(np.float32) / np.float32(Q9), front_end)[..., None]
+    """The front end's int16 windows (n, rows, values) as the network's input (n, rows, bands, channels)."""
+    mean, std = statistics(front_end)
+    log2 = log2_q9.reshape(*log2_q9.shape[:2], *mean.shape).astype(np.float32) / np.float32(Q9)
+    out: Floats = ((log2 - mean) / std).astype(np.float32)
+    return out
 
 
 def one_hot(clips: Sequence[Clip], labels: Sequence[str]) -> Floats:
@@ -99,7 +135,10 @@ class TrainingSet:
         return max(1, self.clips * self.recipe.train.windows_per_clip // self.recipe.train.batch)
 
     def epoch(self, rng: np.random.Generator) -> Iterator[tuple[Floats, Floats]]:
-        """Augmented batches x (batch, rows, bands, 1), y (batch, classes): each clip drawn equally often."""
+        """Augmented batches x (batch, rows, bands, channels), y (batch, classes).
+
+        Each clip is drawn equally often.
+        """
         train = self.recipe.train
         clips = self.clips
         order = np.concatenate([rng.permutation(clips) for _ in range(train.windows_per_clip)])
@@ -108,14 +147,17 @@ class TrainingSet:
             yield self.batch(order[step * batch : (step + 1) * batch], rng)
 
     def batch(self, clips: NDArray[np.int64], rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """One augmented window of each of the clips given by index."""
+        """One augmented window of each of the clips given by index.
+
+        All steps work on log2 powers; deltas are taken of what comes out, as the device takes them.
+        """
         amount = self.recipe.augment
         if self.versions > 1:  # the clip itself, or as another device would have recorded it
             clips = clips + rng.integers(0, self.versions, len(clips)) * self.clips
         start = np.array([rng.choice(self.starts[c]) for c in clips])
         ratio = rng.uniform(1 - amount.stretch, 1 + amount.stretch, len(clips))
         x = augment.stretched_rows(
-            self.rows, start, self.length[clips], self.offset[clips], ratio, self.front_end.rows
+            self.rows, start, self.length[clips], self.offset[clips], ratio, bare(self.front_end).rows
         )
         x = augment.modulate(x, self.device[clips], self.differences, rng, amount)
         x, y = augment.apply(augment.POWER_STEPS, x, self.y[clips], rng, amount)
@@ -123,7 +165,7 @@ class TrainingSet:
             x = augment.add_floor(x, self.front_end.floor_fs2 * FULL_SCALE)
         x = standardise(x, self.front_end)
         x, y = augment.apply(augment.FEATURE_STEPS, x, y, rng, amount)
-        return x[..., None], y
+        return with_deltas(x, self.front_end), y
 
 
 def training_set(
@@ -133,17 +175,19 @@ def training_set(
     front_end: FrontEndConfig,
     recipe: Recipe,
 ) -> TrainingSet:
-    """Gather the clips' rows, each at least one window long.
+    """Gather the clips' rows, each at least one window long, of the front end that `bare` gives.
 
     `clips` are those of the data set, then the versions of them that the recipe's `augment.devices` asks for.
     UsageError when spectrum modulation finds fewer than two devices.
     """
+    side = front_end.side
     rows = [bare_features[c.id].log2_q9.astype(np.float32) / Q9 for c in clips]
     length = np.array([len(r) for r in rows])
     every_row = dataclasses.replace(recipe.decision, hop_rows=1)
     starts = []
     for clip in clips:
-        alive = count_alive(bare_features[clip.id].level_q9, front_end.rows, every_row)
+        level = bare_features[clip.id].level_q9
+        alive = count_alive(level[side : len(level) - side], front_end.rows, every_row)
         starts.append(np.flatnonzero(alive >= min(recipe.decision.min_alive * front_end.rows, alive.max())))
     own = clips[: len(clips) // (1 + recipe.augment.devices)]
     names, differences = augment.device_differences(
@@ -174,7 +218,7 @@ def training_set(
 class TestSet:
     """Clips cut into windows as the device cuts them."""
 
-    x: Floats  # (windows, rows, bands, 1) standardised
+    x: Floats  # (windows, rows, bands, channels) standardised
     alive: tuple[NDArray[np.int64], ...]  # per clip: alive rows of each of its windows
     truth: NDArray[np.int64]  # (clips,)
 

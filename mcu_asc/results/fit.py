@@ -53,7 +53,7 @@ def fit(
     limit = limit_ms or 1e3 * front_end.samples / front_end.sample_rate_hz
 
     def shape(width: float) -> Shape:
-        return Shape(front_end.rows, front_end.bands, classes, width)
+        return Shape(front_end.rows, front_end.bands, classes, width, channels=front_end.channels)
 
     @cache
     def counted(width: float) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ class Shape:
     classes: int
     width: float = 1.0
     dropout: float = 0.0
+    channels: int = 1  # 2: each band's delta too
 
 
 Builder = Callable[[Shape], Keras]
@@ -37,8 +38,8 @@ def divisible(value: float, divisor: int = 8) -> int:
 
 
 def features(shape: Shape) -> Keras:
-    """The input: standardised log2 band energies of one window, (rows, bands, 1)."""
-    return keras.keras().layers.Input((shape.rows, shape.bands, 1), name="features")
+    """The input: standardised log2 band energies of one window, (rows, bands, channels)."""
+    return keras.keras().layers.Input((shape.rows, shape.bands, shape.channels), name="features")
 
 
 def norm_relu(x: Keras, name: str) -> Keras:
