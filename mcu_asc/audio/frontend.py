@@ -298,7 +298,10 @@ def energies(pcm: NDArray[np.int16], cfg: FrontEndConfig) -> Floats:
 
 
 def deltas(log2: NDArray[np.floating], side: int) -> Floats:
-    """Slope per row by regression (The HTK Book, 5.9): (..., frames, bands) -> (..., frames - 2 * side, bands)."""
+    """Slopes per row by regression (The HTK Book, 5.9).
+
+    (..., frames, bands) -> (..., frames - 2 * side, bands)
+    """
     *outer, frames, bands = log2.shape
     rows = max(0, frames - 2 * side)
     slope = np.zeros((*outer, rows, bands))
