@@ -12,11 +12,13 @@ import re
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mcu_asc import __version__, compiler, config, paths
 from mcu_asc.compiler import tflm
+from mcu_asc.compiler.expand import expand, expansion, formed
 from mcu_asc.decide import alive_level
 from mcu_asc.errors import UsageError
 from mcu_asc.nouns import Board, FirmwareProject, FrontEndConfig, MemoryPlan, Model, Quant
@@ -54,11 +56,13 @@ def project(
     engine: str = "aot",
     layout: str = "baremetal",
     library: tflm.Library | None = None,
+    flash_limit: int | None = None,
 ) -> FirmwareProject:
     """The whole project as files; nothing is read but our own sources, nothing written.
 
     engine  "aot": the compiled network; "tflm": TFLite Micro's interpreter out of the `library` given.
     layout  "baremetal": a Makefile, our own start-up and drivers; "arduino": a sketch for the board's core.
+    flash_limit  as `fitted` takes it
     Both build the same application for this machine, `make host`.
     Raises UsageError: a front end that does not match the network's input, a board without a port or core,
     a model or layout that the engine does not take.  ToolMissing: no interpreter to measure the arena with.
@@ -70,7 +74,13 @@ def project(
         raise UsageError(
             "the engine tflm comes in the format baremetal only", "use --engine aot for a sketch"
         )
+    if engine == "tflm" and flash_limit is not None:
+        raise UsageError(
+            "the engine tflm has one form of the weights", "leave --flash-limit out, or use --engine aot"
+        )
     model = deployed(model, engine)
+    if engine == "aot":
+        model = fitted(model, board, layout, flash_limit)
     fe = _front_end(model)
     graph, plan = model.graph, memory_plan(model, board, layout)
     flavour = plan.flavour
@@ -310,6 +320,32 @@ def _ram_beside_arena(model: Model, board: Board, layout: str) -> int:
     return stream + 4 * len(model.graph.ops) + _APP_RAM_BYTES + stack
 
 
+@lru_cache(maxsize=4)
+def fitted(model: Model, board: Board, layout: str = "baremetal", flash_limit: int | None = None) -> Model:
+    """The model with the form of each layer's weights chosen, so that the firmware fits.
+
+    flash_limit  bytes of flash, where it is less than what the board has room for
+
+    Weights are expanded as far as the estimate of `rough_flash_bytes` stays within the limit; where even int8
+    does not, all are int8.  Raises UsageError like `room`.
+    """
+    limit, _ = room(board, layout)
+    limit = limit if flash_limit is None else min(limit, flash_limit)
+    flavour, waits = compiler.flavour_of(board.cpu), board.flash_wait_states
+    if not waits and rough_flash_bytes(model, board) <= limit:
+        return model
+    small = dataclasses.replace(model, graph=formed(model.graph))
+    spare = limit - rough_flash_bytes(small, board)
+    while spare > 0:
+        found = dataclasses.replace(model, graph=expand(model.graph, flavour, spare, waits))
+        if rough_flash_bytes(found, board) <= limit:
+            return found
+        # The plan differs with the kernels' scratch, and with it the tables of bands: one layer less.
+        spare = expansion(found.graph, flavour, waits).bytes - 1
+    return small
+
+
+@lru_cache(maxsize=4)
 def rough_flash_bytes(model: Model, board: Board) -> int:
     """Flash of the firmware before it is compiled: weights and tables exactly, code roughly."""
     plan = memory_plan(model, board)

@@ -176,6 +176,8 @@ class Op:
     inputs: tuple[int, ...]  # tensor indices; -1 = absent optional input
     outputs: tuple[int, ...]
     attrs: Any = None  # one frozen class per kind, defined beside the op in compiler/ops
+    form: str = ""  # of its weights in flash, one of compiler/dsp/forms.py; "": what pays by itself
+    skips: bool = True  # zero blocks of its weights, where that pays
 
 
 @dataclass(frozen=True, eq=False)
@@ -373,6 +375,26 @@ class CountView:
 
 
 @dataclass(frozen=True)
+class ExpandedLayer:
+    """Weights that take more flash than as int8, for speed."""
+
+    index: int  # of the op
+    name: str  # the layer's
+    form: str
+    bytes: int  # of flash, more than as int8
+    cycles_saved: int  # an inference, an estimate
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """What all expanded weights of a model cost and save."""
+
+    bytes: int = 0
+    cycles_saved: int = 0
+    layers: tuple[ExpandedLayer, ...] = ()
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """Does a model fit a board and a budget?  RAM and flash are estimates until it is linked."""
 
@@ -391,6 +413,7 @@ class CheckResult:
     banded_layers: int = 0  # that run a few rows at a time
     whole_arena_bytes: int = 0  # the arena if none did
     extra_cycles: float = 0.0  # share of the cycles that bands cost, an estimate
+    expansion: Expansion = Expansion()
 
 
 @dataclass(frozen=True)

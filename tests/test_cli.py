@@ -93,6 +93,20 @@ def test_check_estimates_no_less_than_the_linker_needs(asc: Asc, project: Path) 
     assert linked["flash_bytes"] <= estimate["flash_bytes"] <= linked["flash_bytes"] + 16384
 
 
+def test_the_flash_limit_holds_for_check_and_build(asc: Asc, tmp_path: Path) -> None:
+    free = json.loads(asc("check", "scenes", "--json")[1])
+    limit = free["flash_bytes"] - free["expansion"]["bytes"] // 2
+    fit = json.loads(asc("check", "scenes", "--flash-limit", limit, "--json")[1])
+    assert fit["flash_bytes"] <= fit["flash_limit_bytes"] == limit
+    assert 0 < fit["expansion"]["bytes"] < free["expansion"]["bytes"]
+    assert 0 < fit["expansion"]["cycles_saved"] < free["expansion"]["cycles_saved"]
+    assert {"index", "name", "form", "bytes", "cycles_saved"} == set(fit["expansion"]["layers"][0])
+    built = asc("build", "scenes", "--out", tmp_path / "p", "--flash-limit", limit, "--json")
+    assert json.loads(built[1])["flash_bytes"] <= limit
+    code, out, err = asc("check", "scenes", "--flash-limit", 1000)
+    assert code == 3 and "no weights are expanded" in out and "the limit is 1,000" in err
+
+
 def test_host_and_emulator_score_the_same_and_every_logit_agrees(asc: Asc, project: Path) -> None:
     emulator, host = score(asc, project, "emulator"), score(asc, project, "host")
     for key in ("clips", "accuracy", "log_loss", "confusion", "labels"):

@@ -12,8 +12,9 @@ import vectors
 from tflite_micro import runtime
 
 from mcu_asc import compiler, paths
-from mcu_asc.compiler.dsp import sparse
+from mcu_asc.compiler.dsp import forms, sparse
 from mcu_asc.compiler.lower import lower
+from mcu_asc.compiler.ops.base import Weights
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 import sparsity
@@ -53,15 +54,14 @@ def functions(content: bytes) -> set[str]:
 def test_sparse_kernels_equal_tflm(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every form where it can be, at any share of zeros, linear and fixed."""
 
-    def forced(graph, op, m, by_rows):  # type: ignore[no-untyped-def]
-        return form if by_rows or form != "winograd" else "wide"
+    def forced(graph, op, m, by_rows=False):  # type: ignore[no-untyped-def]
+        return Weights(form if by_rows or form != "winograd" else "wide", True, 0, 0, 0)
 
     def possible(name: str) -> bool:
         (_, _, _, depth), _, (_, columns), stride = SHAPES[name]
         return columns >= 3 and depth % 4 == 0 and stride == (1, 1) if form == "winograd" else True
 
-    monkeypatch.setattr(sparse, "form", forced)
-    monkeypatch.setattr("mcu_asc.compiler.dsp.winograd.worth_flash", lambda cycles, bytes_: True)
+    monkeypatch.setattr(forms, "choose", forced)
     cases = {
         f"{name}_{int(100 * share)}_{zero + 128}": case(name, share, zero)
         for name in SHAPES
@@ -102,9 +102,9 @@ def test_estimates_fall_with_the_blocks() -> None:
     rng = np.random.default_rng(0)
     w = rng.integers(1, 100, (32, 3, 3, 64)).astype(np.int8)
     for form in FORMS:
-        dense = sparse.cost(400, w, form, False)
+        dense = forms.cost(400, w, form, False)
         prices = [
-            sparse.cost(400, w * sparsity.blocks(w.shape, share, rng), form, True)
+            forms.cost(400, w * sparsity.blocks(w.shape, share, rng), form, True)
             for share in (0.0, 0.5, 0.75, 1.0)
         ]
         assert sorted((p.cycles for p in prices), reverse=True) == [p.cycles for p in prices]

@@ -10,7 +10,14 @@ import click
 from mcu_asc import config
 from mcu_asc.cli import say
 from mcu_asc.cli.flash import flash_project, print_flashed
-from mcu_asc.cli.options import board_option, format_option, json_option, model_of, student_path
+from mcu_asc.cli.options import (
+    board_option,
+    flash_limit_option,
+    format_option,
+    json_option,
+    model_of,
+    student_path,
+)
 from mcu_asc.errors import OverBudget
 
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--flash", "then_flash", is_flag=True, help="Then flash it, as mcu-asc flash does.")
 @format_option
+@flash_limit_option
 @click.option("--compile", "compile_sketch", is_flag=True, help="Compile the sketch with arduino-cli.")
 @click.option(
     "--engine",
@@ -50,6 +58,7 @@ def build(
     out: Path | None,
     then_flash: bool,
     layout: str,
+    flash_limit: int | None,
     compile_sketch: bool,
     engine: str,
     library: Path | None,
@@ -63,11 +72,11 @@ def build(
 
     the_board = config.load_board(board)
     model = model_of(tflite or str(student_path(student)))
-    fit = run_check(model, the_board, None, layout)
+    fit = run_check(model, the_board, None, layout, flash_limit)
     if not fit.fits:
         raise OverBudget("does not fit: " + "; ".join(fit.reasons), "see mcu-asc check")
     found = tflm.locate(library) if engine == "tflm" else None
-    project = firmware.project(model, the_board, engine, layout, found)
+    project = firmware.project(model, the_board, engine, layout, found, flash_limit)
     suffix = "" if layout == "baremetal" else f"-{layout}"
     target = out or Path("build") / f"{project.name}-{the_board.name}{suffix}"
     firmware.write(project, target)

@@ -10,7 +10,14 @@ import click
 
 from mcu_asc import config
 from mcu_asc.cli import say
-from mcu_asc.cli.options import board_option, budget_option, format_option, json_option, model_of
+from mcu_asc.cli.options import (
+    board_option,
+    budget_option,
+    flash_limit_option,
+    format_option,
+    json_option,
+    model_of,
+)
 from mcu_asc.errors import OverBudget
 
 if TYPE_CHECKING:
@@ -25,19 +32,28 @@ if TYPE_CHECKING:
 @click.option(
     "--png", type=click.Path(path_type=Path), help="Draw what lies where in the arena, layer by layer."
 )
+@flash_limit_option
 @json_option
-def check(tflite: str, board: str, budget: str | None, layout: str, png: Path | None, as_json: bool) -> None:
+def check(
+    tflite: str,
+    board: str,
+    budget: str | None,
+    layout: str,
+    png: Path | None,
+    flash_limit: int | None,
+    as_json: bool,
+) -> None:
     """Count parameters, MACs and memory of TFLITE (a file or a shipped student) against board and budget."""
     from mcu_asc.results.check import check as run
 
     the_board = config.load_board(board)
     the_budget = config.load_budget(budget) if budget else None
     model = model_of(tflite)
-    result = run(model, the_board, the_budget, layout)
+    result = run(model, the_board, the_budget, layout, flash_limit)
     if png:
         from mcu_asc.results.arena import draw_arena
 
-        draw_arena(model, the_board, png, layout)
+        draw_arena(model, the_board, png, layout, flash_limit)
     if as_json:
         say.print_json(dataclasses.asdict(result))
     else:
@@ -70,6 +86,14 @@ def print_check(r: CheckResult, board: str, budget: str) -> None:
             f"{r.banded_layers} layers run a few rows at a time: {r.whole_arena_bytes - r.arena_bytes:,} B "
             f"of arena less, about {100 * r.extra_cycles:.1f} % more cycles"
         )
+    if (e := r.expansion).layers:
+        layers = ", ".join(f"'{x.name}' {x.form} {x.bytes:,} B" for x in e.layers)
+        out.print(
+            f"weights expanded for speed: {e.bytes:,} B of that flash for an estimated {e.cycles_saved:,} "
+            f"cycles fewer an inference: {layers}"
+        )
+    else:
+        out.print("no weights are expanded for speed")
     for warning in r.warnings:
         out.print(f"note: {warning}")
     if r.fits:

@@ -27,6 +27,11 @@ format_option = click.option(
     show_default=True,
     help="Our own start-up and drivers, or a sketch for Arduino's core.",
 )
+flash_limit_option = click.option(
+    "--flash-limit",
+    type=click.IntRange(min=0),
+    help="Bytes of flash for the firmware; weights are expanded for speed within it. [default: all]",
+)
 data_root_option = click.option(
     "--data-root",
     type=click.Path(path_type=Path),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from mcu_asc.compiler.pads import fold_pads
 from mcu_asc.compiler.prune import prune
 from mcu_asc.nouns import Model
@@ -10,6 +12,7 @@ from mcu_asc.nouns import Model
 PASSES = (fold_pads, prune)
 
 
+@lru_cache(maxsize=4)
 def simplify(model: Model) -> Model:
     """`model` with the graph that the kernels run; the file stays as it is."""
     for step in PASSES:

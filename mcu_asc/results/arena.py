@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mcu_asc import compiler
 from mcu_asc.compiler.bands import facts
-from mcu_asc.firmware import deployed, memory_plan
+from mcu_asc.firmware import deployed, fitted, memory_plan
 from mcu_asc.nouns import Board, Graph, MemoryPlan, Model, Schedule
 
 _COLOURS = {"tensor": "#7aa6d8", "rows": "#f0a860", "scratch": "#c9c9c9"}
@@ -50,7 +50,9 @@ def areas(graph: Graph, plan: MemoryPlan) -> Iterator[Area]:
         yield Area("scratch", offset, size, op, op)
 
 
-def draw_arena(model: Model, board: Board, path: Path, layout: str = "baremetal") -> None:
+def draw_arena(
+    model: Model, board: Board, path: Path, layout: str = "baremetal", flash_limit: int | None = None
+) -> None:
     """A PNG: layers from left to right, the arena's bytes upwards.
 
     Where two tensors overlap, one is written over the other as that is read.
@@ -60,7 +62,7 @@ def draw_arena(model: Model, board: Board, path: Path, layout: str = "baremetal"
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch, Rectangle
 
-    model = deployed(model)
+    model = fitted(deployed(model), board, layout, flash_limit)
     graph, plan = model.graph, memory_plan(model, board, layout)
     names = [c.name for c in compiler.counts(graph)]
     n = len(names)

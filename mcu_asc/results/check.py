@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from mcu_asc import compiler
 from mcu_asc.compiler import budget as counting
+from mcu_asc.compiler.expand import expansion
 from mcu_asc.compiler.lower import lower
-from mcu_asc.firmware import deployed, live_refusal, memory_plan, ram_bytes, room, rough_flash_bytes
+from mcu_asc.firmware import (
+    deployed,
+    fitted,
+    live_refusal,
+    memory_plan,
+    ram_bytes,
+    room,
+    rough_flash_bytes,
+)
 from mcu_asc.nouns import Board, Budget, CheckResult, MemoryPlan, Model, Schedule
 
 
-def check(model: Model, board: Board, budget: Budget | None, layout: str = "baremetal") -> CheckResult:
-    """Counts, memory plan and limits in one result; the file is only read."""
+def check(
+    model: Model,
+    board: Board,
+    budget: Budget | None,
+    layout: str = "baremetal",
+    flash_limit: int | None = None,
+) -> CheckResult:
+    """Counts, memory plan and limits in one result; the file is only read.
+
+    flash_limit  bytes, where it is less than what the board has room for
+    """
     counts = compiler.counts(model.graph)  # of the file: challenges count what it holds
     counted = counting.views(model.graph, counts)
-    model = deployed(model)
+    model = fitted(deployed(model), board, layout, flash_limit)
     plan = memory_plan(model, board, layout)
     whole = compiler.plan(model.graph, compiler.flavour_of(board.cpu), schedule=Schedule())
     flash_room, ram_room = room(board, layout)
@@ -28,9 +46,12 @@ def check(model: Model, board: Board, budget: Budget | None, layout: str = "bare
             f"the arena's peak of {plan.arena_bytes:,} is at layer '{peak}'"
             f"{_remedies(model, plan, ram - ram_room)}"
         )
+    has = f"{where} has"
+    if flash_limit is not None and flash_limit < flash_room:
+        flash_room, has = flash_limit, "the limit is"
     if flash > flash_room:
         reasons.append(
-            f"about {flash:,} bytes of flash, {where} has {flash_room:,}: {flash - flash_room:,} missing"
+            f"about {flash:,} bytes of flash, {has} {flash_room:,}: {flash - flash_room:,} missing"
         )
     return CheckResult(
         fits=not reasons,
@@ -52,6 +73,7 @@ def check(model: Model, board: Board, budget: Budget | None, layout: str = "bare
         banded_layers=sum(b.last - b.first + 1 for b in plan.schedule.bands),
         whole_arena_bytes=whole.arena_bytes,
         extra_cycles=plan.schedule.extra_cycles / max(1, plan.schedule.cycles),
+        expansion=expansion(model.graph, plan.flavour, board.flash_wait_states),
     )
 
 

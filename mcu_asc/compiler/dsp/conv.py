@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.dsp import sparse, winograd
+from mcu_asc.compiler.dsp import forms, sparse, winograd
 from mcu_asc.compiler.dsp.fast import Fast, fixed
 from mcu_asc.compiler.dsp.matrix import (
     Matrix,
@@ -15,13 +15,11 @@ from mcu_asc.compiler.dsp.matrix import (
     even,
     k_order,
     matrix,
-    pixels,
     stream,
     wide_words,
-    worth_flash,
 )
 from mcu_asc.compiler.ops import OPS
-from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
+from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, Weights, per_tensor
 from mcu_asc.nouns import Graph, Op
 
 
@@ -49,17 +47,16 @@ def pack_gemm4(weights: NDArray[np.int8], order: NDArray[np.int64]) -> NDArray[n
 
 
 def _gemm(
-    graph: Graph, op: Op, m: Matrix, f: Fast, order: NDArray[np.int64], skip: str
+    op: Op, m: Matrix, f: Fast, order: NDArray[np.int64], chosen: Weights
 ) -> tuple[Array, dict[str, int | str | tuple[int, ...]], tuple[str, ...]]:
     """The stream of weights, the fields and the sources of asc_gemm4, or of asc_gemm4_sparse.
 
     Weights of int16 save a cycle a pair of K and two per output, for one byte of flash more a weight.
-    skip  what sparse.form says
     """
     n = len(m.weights)
     name = f"op{op.index}_weights"
     two = 2 * _taken(m.weights, order)
-    if skip == "packed" or (not skip and not worth_flash(pixels(graph, op) / 4, 4)):
+    if chosen.form == "packed":
         form = "packed"
         words = pack_gemm4(m.weights, order).astype(np.int64)
         parts = by_pairs(f.bias[:, None]), words, by_pairs(f.scales)
@@ -71,11 +68,11 @@ def _gemm(
         parts = by_pairs(2 * f.bias[:, None]), wide_words(two), by_pairs(f.scales)
     fields: dict[str, int | str | tuple[int, ...]] = {
         "shape": (len(order), (n + 1) // 2, n),
-        "gemm": f"asc_gemm4_{'sparse_' if skip else ''}{form}",
+        "gemm": f"asc_gemm4_{'sparse_' if chosen.skips else ''}{form}",
         "weights": name,
     }
-    content = sparse.gemm_stream(*parts, form == "packed") if skip else stream(*parts)
-    sources = ("asc_gemm4_sparse.S" if skip else "asc_gemm4.S", "asc_expand4.S")
+    content = sparse.gemm_stream(*parts, form == "packed") if chosen.skips else stream(*parts)
+    sources = ("asc_gemm4_sparse.S" if chosen.skips else "asc_gemm4.S", "asc_expand4.S")
     return Array("uint32_t", name, content), fields, sources
 
 
@@ -86,7 +83,8 @@ def _pointwise(graph: Graph, op: Op, count: int) -> Lowered | None:
     m, f = product
     n, k = m.weights.shape
     name, order = f"op{op.index}", k_order(k)
-    weights, gemm, sources = _gemm(graph, op, m, f, order, sparse.form(graph, op, m, by_rows=False))
+    chosen = forms.choose(graph, op, m)
+    weights, gemm, sources = _gemm(op, m, f, order, chosen)
     scratch = 16 * len(order) + 8 * ((n + 1) // 2)
     fields: dict[str, int | str | tuple[int, ...]] = {
         "pixels": count,
@@ -100,7 +98,7 @@ def _pointwise(graph: Graph, op: Op, count: int) -> Lowered | None:
         calls=(Call("asc_pointwise_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_POINTWISE_SCRATCH({len(order)}, {(n + 1) // 2}) <= {scratch}",),
     )
-    return Lowered(code, ("asc_pointwise_dsp.c", *sources), scratch)
+    return Lowered(code, ("asc_pointwise_dsp.c", *sources), scratch, chosen)
 
 
 def _window(graph: Graph, op: Op) -> Lowered | None:
@@ -108,14 +106,13 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
     if product is None:
         return None
     m, f = product
-    by_rows = winograd.applies(graph, op)
-    skip = sparse.form(graph, op, m, by_rows)
-    if by_rows and skip in ("", "winograd"):
-        return winograd.lower(graph, op, m, f, skip=bool(skip))
+    chosen = forms.choose(graph, op, m, winograd.applies(graph, op))
+    if chosen.form == "winograd":
+        return winograd.lower(graph, op, m, f, chosen)
     x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
     n, in_c, out_w = len(m.weights), x.shape[3], y.shape[2]
     name, order = f"op{op.index}", k_order(a.size[1] * in_c, a.size[0])
-    weights, gemm, sources = _gemm(graph, op, m, f, order, skip)
+    weights, gemm, sources = _gemm(op, m, f, order, chosen)
     # Four pixels lie on at most this many output rows more than one.
     rows = a.size[0] + a.stride[0] * ((out_w + 2) // out_w)
     width = (out_w - 1) * a.stride[1] + a.size[1]
@@ -140,7 +137,7 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
         calls=(Call("asc_window_conv_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_WINDOW_CONV_SCRATCH({len(order)}, {(n + 1) // 2}, {rows}, {pitch}) <= {scratch}",),
     )
-    return Lowered(code, ("asc_window_conv_dsp.c", *sources), scratch)
+    return Lowered(code, ("asc_window_conv_dsp.c", *sources), scratch, chosen)
 
 
 def _conv(graph: Graph, op: Op) -> Lowered | None:

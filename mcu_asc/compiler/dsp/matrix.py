@@ -12,8 +12,6 @@ from mcu_asc.compiler.ops.base import per_tensor
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
 from mcu_asc.nouns import Graph, Op
 
-CYCLES_PER_BYTE = 3.0
-
 
 def k_order(run: int, runs: int = 1) -> NDArray[np.int64]:
     """Which two values of K each pair of a column holds, as asc_expand4 puts them; -1 = none.  [pairs, 2]
@@ -38,11 +36,6 @@ def wide_words(taken: NDArray[np.int64]) -> NDArray[np.int64]:
     words = even((taken[..., 0] & 0xFFFF) | (taken[..., 1] & 0xFFFF) << 16)
     c, k = words.shape
     return words.reshape(c // 2, 2, k).transpose(0, 2, 1).reshape(c // 2, 2 * k)
-
-
-def worth_flash(cycles: float, bytes_: float) -> bool:
-    """Flash is spent where each byte saves enough cycles of an inference."""
-    return cycles >= CYCLES_PER_BYTE * bytes_
 
 
 def pixels(graph: Graph, op: Op) -> int:

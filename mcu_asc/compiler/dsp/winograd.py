@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 
 from mcu_asc.compiler.dsp import sparse
 from mcu_asc.compiler.dsp.fast import Fast, fixed
-from mcu_asc.compiler.dsp.matrix import Matrix, by_pairs, k_order, pixels, stream, wide_words, worth_flash
-from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
+from mcu_asc.compiler.dsp.matrix import Matrix, by_pairs, k_order, stream, wide_words
+from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, Weights, per_tensor
 from mcu_asc.nouns import Graph, Op
-
-_SAVED_PER_MAC = 0.35  # cycles, against asc_gemm4
-_EXTRA_BYTES = 5 / 3  # a weight
 
 
 def passes(weights: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -33,14 +30,13 @@ def passes(weights: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def applies(graph: Graph, op: Op) -> bool:
-    """The shape has such a kernel, and dense weights are worth their flash."""
-    if op.attrs.stride != (1, 1) or graph.tensors[op.inputs[0]].shape[3] % 4 or op.attrs.size[1] < 3:
-        return False
-    return worth_flash(pixels(graph, op) * _SAVED_PER_MAC, _EXTRA_BYTES)
+    """The shape has such a kernel."""
+    depth = graph.tensors[op.inputs[0]].shape[3]
+    return op.attrs.stride == (1, 1) and depth % 4 == 0 and op.attrs.size[1] >= 3
 
 
-def lower(graph: Graph, op: Op, m: Matrix, f: Fast, skip: bool) -> Lowered:
-    """`skip`: zero blocks."""
+def lower(graph: Graph, op: Op, m: Matrix, f: Fast, weights: Weights) -> Lowered:
+    """`weights`: of the form "winograd"."""
     x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     a, in_c, out_w = op.attrs, x.shape[3], y.shape[2]
     kernel_h, kernel_w = a.size
@@ -51,7 +47,7 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast, skip: bool) -> Lowered:
     factor = g.factor[:, None, None] if g else 1
     p1, p2, p0, p3 = (wide_words(p * factor) for p in taken)
     bias, scales = (g.bias, g.scales) if g else (2 * f.bias, f.scales)
-    if skip:
+    if weights.skips:
         words = sparse.winograd_stream(by_pairs(bias[:, None]), (p1, p2, p0, p3), by_pairs(scales))
     else:
         words = stream(by_pairs(bias[:, None]), p1, p2, p0, by_pairs(scales), p3)
@@ -71,7 +67,7 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast, skip: bool) -> Lowered:
         "kernel_w": kernel_w,
         "pad_top": a.pad[0],
         "shape": (k_12, k_03, c_pairs, n),
-        "kernel": f"asc_winograd_{'sparse_' if skip else ''}{'fixed' if g else 'linear'}",
+        "kernel": f"asc_winograd_{'sparse_' if weights.skips else ''}{'fixed' if g else 'linear'}",
         "weights": f"{name}_weights",
     }
     code = Code(
@@ -80,5 +76,9 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast, skip: bool) -> Lowered:
         calls=(Call("asc_winograd_conv_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_WINOGRAD_CONV_SCRATCH({k_03}, {c_pairs}, {rows}, {pitch}) <= {scratch}",),
     )
-    sources = ("asc_winograd_conv_dsp.c", "asc_winograd.S", *(("asc_winograd_sparse.S",) if skip else ()))
-    return Lowered(code, sources, scratch)
+    sources = (
+        "asc_winograd_conv_dsp.c",
+        "asc_winograd.S",
+        *(("asc_winograd_sparse.S",) if weights.skips else ()),
+    )
+    return Lowered(code, sources, scratch, weights)

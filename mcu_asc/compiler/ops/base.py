@@ -256,6 +256,20 @@ class Code:
     checks: tuple[str, ...] = ()  # C constant expressions that must hold
 
 
+@dataclass(frozen=True)
+class Weights:
+    """The form that weights have in flash, and what it costs: compiler/dsp/forms.py."""
+
+    form: str
+    skips: bool  # their zero blocks
+    cycles: float  # an inference, an estimate
+    bytes: float  # an estimate
+    words: float  # read from flash in an inference: what wait states cost
+    blocks: int = 0  # of the size that the kernel skips
+    zero_blocks: int = 0
+    zero_weights: int = 0  # in zero blocks
+
+
 @dataclass(frozen=True, eq=False)
 class Lowered:
     """One op as the kernels of a flavour run it."""
@@ -263,6 +277,12 @@ class Lowered:
     code: Code
     sources: tuple[str, ...]  # file names in firmware/kernels, unique across flavours
     scratch: int  # bytes
+    weights: Weights | None = None  # where there are several forms of them
+
+    @property
+    def table_bytes(self) -> int:
+        """Of flash."""
+        return sum(a.values.nbytes for a in self.code.arrays)
 
 
 def scales_array(name: str, pairs: list[tuple[int, int]], bias: NDArray[np.int32]) -> Array:
