@@ -19,9 +19,10 @@ from typing import Any
 from mcu_asc import __version__, compiler, config, paths
 from mcu_asc.compiler import tflm
 from mcu_asc.compiler.expand import expand, expansion, formed
+from mcu_asc.compiler.sparsity import sparsity
 from mcu_asc.decide import alive_level
 from mcu_asc.errors import UsageError
-from mcu_asc.nouns import Board, FirmwareProject, FrontEndConfig, MemoryPlan, Model, Quant
+from mcu_asc.nouns import Board, FirmwareProject, FrontEndConfig, MemoryPlan, Model, Quant, Sparsity
 
 MANIFEST = "project.json"
 FORMAT = "mcu-asc firmware project"
@@ -163,6 +164,7 @@ def project(
         "weight_bytes": context["weight_bytes"],
         "table_bytes": _table_bytes(fe) + constants - context["weight_bytes"],
         "engine": engine,
+        "sparsity": dataclasses.asdict(sparsity(graph, flavour) if engine == "aot" else Sparsity()),
         "arena_bytes": context["arena_bytes"],
         "input_bytes": context["input_bytes"],
         "files": sorted([*files, MANIFEST]),

@@ -395,6 +395,33 @@ class Expansion:
 
 
 @dataclass(frozen=True)
+class SparseLayer:
+    """A layer whose kernel skips the zero blocks of its weights."""
+
+    index: int  # of the op
+    name: str  # the layer's
+    blocks: int
+    zero_blocks: int
+    macs: int  # zeros included
+    macs_skipped: int
+    bytes_saved: int  # of flash, against all blocks stored
+    cycles_saved: int  # an inference, an estimate
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """What all zero blocks of a model save; 0 where no layer skips any."""
+
+    blocks: int = 0  # of the layers that skip
+    zero_blocks: int = 0
+    macs: int = 0  # of them, zeros included
+    macs_skipped: int = 0
+    bytes_saved: int = 0
+    cycles_saved: int = 0
+    layers: tuple[SparseLayer, ...] = ()
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """Does a model fit a board and a budget?  RAM and flash are estimates until it is linked."""
 
@@ -414,6 +441,7 @@ class CheckResult:
     whole_arena_bytes: int = 0  # the arena if none did
     extra_cycles: float = 0.0  # share of the cycles that bands cost, an estimate
     expansion: Expansion = Expansion()
+    sparsity: Sparsity = Sparsity()
 
 
 @dataclass(frozen=True)
@@ -561,6 +589,7 @@ class BenchResult:
     flash_bytes: int
     code_bytes: int  # flash less weights and tables
     estimated: bool
+    sparsity: Sparsity = Sparsity()
 
 
 @dataclass(frozen=True)

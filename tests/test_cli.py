@@ -18,6 +18,9 @@ from mcu_asc import config, paths
 from mcu_asc.cli import main
 from mcu_asc.device.emulator import launch
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+import sparsity
+
 CLIPS = 6
 
 
@@ -164,6 +167,24 @@ def test_bench_json(asc: Asc, project: Path, tmp_path: Path) -> None:
     assert [m["name"] for m in moved] == [result["layers"][0]["name"], "total"]
     code, _, err = asc("bench", project, "--against", __file__)
     assert code == 2 and "bench --json" in err
+
+
+def test_check_and_bench_say_what_zero_blocks_save(asc: Asc, tmp_path: Path) -> None:
+    shipped = (paths.students_dir() / "scenes" / "student.tflite").read_bytes()
+    path, made = tmp_path / "sparse.tflite", tmp_path / "p"
+    path.write_bytes(sparsity.pruned(shipped, "block", 0.75))
+    fit = json.loads(asc("check", path, "--json")[1])["sparsity"]
+    assert 0.74 < fit["zero_blocks"] / fit["blocks"] < 0.76
+    assert 0.7 < fit["macs_skipped"] / fit["macs"] < 0.76
+    assert fit["bytes_saved"] > 0
+    assert [x["name"] for x in fit["layers"]] == ["conv1", "conv2", "conv3", "conv4"]
+    assert asc("build", path, "--out", made)[0] == 0
+    assert json.loads(asc("bench", made, "--json")[1])["sparsity"] == fit
+    for verb, given in (("check", path), ("bench", made)):
+        said = asc(verb, given)[1]
+        assert "zero blocks of weights that are skipped" in said
+        assert f"{fit['macs_skipped']:,}" in said and f"{fit['bytes_saved']:,}" in said
+    assert "zero blocks" not in asc("check", "scenes")[1]
 
 
 @pytest.mark.parametrize("verb", ["boards", "doctor", "version"])

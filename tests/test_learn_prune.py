@@ -158,8 +158,10 @@ def test_a_recipe_that_removes_channels(tmp_path: Path) -> None:
     path.write_text(RECIPE)
     run = learn.train(path, None, tmp_path / "run")
     made = json.loads((run / "config.json").read_text())
-    macs = sum(c.macs for c in compiler.counts(compiler.read(run / "student.tflite").graph))
-    assert macs < 0.6 * made["macs"]
+    counts = compiler.counts(compiler.read(run / "student.tflite").graph)
+    assert made["pruned"] == {"params": sum(c.params for c in counts), "macs": sum(c.macs for c in counts)}
+    assert made["pruned"]["macs"] < 0.6 * made["macs"]
+    assert made["pruned"]["params"] < 0.6 * made["params"]
 
 
 def test_unknown_kinds_are_refused() -> None:

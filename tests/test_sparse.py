@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -12,11 +13,15 @@ import vectors
 from tflite_micro import runtime
 
 from mcu_asc import compiler, paths
+from mcu_asc.compiler import sparsity as compiler_sparsity
 from mcu_asc.compiler.dsp import forms, sparse
 from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops.base import Weights
+from mcu_asc.compiler.schedule import op_cycles
+from mcu_asc.nouns import Sparsity
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+import bench
 import sparsity
 
 SHAPES = {  # input, output channels, kernel, stride
@@ -130,3 +135,62 @@ def test_flash_is_saved_as_blocks_are() -> None:
     whole, half, quarter = (size(sparsity.pruned(student(), "block", s)) for s in (0.0, 0.5, 0.75))
     assert half < 0.6 * whole
     assert quarter < 0.34 * whole
+
+
+# ---- what is told of it --------------------------------------------------------------------------------
+
+
+def test_zero_blocks_are_counted_as_the_kernels_skip_them() -> None:
+    graph = compiler.read(sparsity.pruned(student(), "block", 0.6)).graph
+    found = compiler_sparsity.sparsity(graph, "dsp")
+    lowered = lower(graph, "dsp")
+    assert [x.index for x in found.layers] == [op.index for op in graph.ops if op.kind == "CONV_2D"][1:]
+    for x in found.layers:
+        op, chosen = graph.ops[x.index], lowered[x.index].weights
+        assert chosen is not None and chosen.form == "winograd"
+        w = graph.tensors[op.inputs[1]].data
+        assert w is not None
+        n, rows, _, depth = w.shape
+        zero = [
+            not w[c : c + 2, r, :, d : d + 4].any()
+            for c in range(0, n, 2)
+            for r in range(rows)
+            for d in range(0, depth, 4)
+        ]
+        assert (x.blocks, x.zero_blocks) == (len(zero), sum(zero))
+        assert x.macs_skipped == x.macs * sum(zero) // len(zero)
+        stored = dataclasses.replace(op, skips=False)
+        plain = dataclasses.replace(graph, ops=tuple(stored if o is op else o for o in graph.ops))
+        assert lower(plain, "dsp")[x.index].table_bytes - lowered[x.index].table_bytes == x.bytes_saved > 0
+        assert x.cycles_saved > 0
+    assert found.zero_blocks / found.blocks == pytest.approx(0.6, abs=0.001)
+    for total in ("blocks", "zero_blocks", "macs", "macs_skipped", "bytes_saved", "cycles_saved"):
+        assert getattr(found, total) == sum(getattr(x, total) for x in found.layers)
+
+
+def test_an_odd_last_channel_has_half_a_block() -> None:
+    w = np.ones((3, 1, 1, 8), np.int8)
+    w[2, :, :, :4] = 0
+    found = forms.cost(100, w, "wide", True)
+    assert (found.blocks, found.zero_blocks, found.zero_weights) == (4, 1, 4)
+
+
+@pytest.mark.parametrize(("kind", "share", "flavour"), [("weight", 0.5, "dsp"), ("block", 0.75, "ref")])
+def test_zeros_that_nobody_skips_are_not_counted(kind: str, share: float, flavour: str) -> None:
+    graph = compiler.read(sparsity.pruned(student(), kind, share)).graph
+    assert compiler_sparsity.sparsity(graph, flavour) == Sparsity()
+
+
+def test_schedules_price_what_is_skipped(tmp_path: Path) -> None:
+    """The estimate of a sparse layer is what the emulated core takes, not what its dense self would."""
+    model = compiler.read(sparsity.pruned(student(), "block", 0.75))
+    run = bench.run(model, tmp_path / "p")
+    found = compiler_sparsity.sparsity(model.graph, "dsp").layers
+    assert len(found) == 4
+    for x in found:
+        assert op_cycles(model.graph, model.graph.ops[x.index]) == pytest.approx(
+            run.layers[x.index][2], rel=0.05
+        )
+    dense = compiler.read(student()).graph
+    whole, sparse_whole = (sum(op_cycles(g, op) for op in g.ops) for g in (dense, model.graph))
+    assert sparse_whole < 0.4 * whole

@@ -10,6 +10,7 @@ import click
 
 from mcu_asc.cli import say
 from mcu_asc.cli.options import json_option, on_option
+from mcu_asc.cli.weights import print_sparsity
 
 if TYPE_CHECKING:
     from mcu_asc.nouns import BenchResult
@@ -78,6 +79,7 @@ def _print_bench(r: BenchResult, manifest: dict[str, Any], unit: str, estimate: 
     row("total", "", sum(x.macs for x in r.layers), r.total_cycles, sum(x.moved_bytes for x in r.layers))
     out = say.out()
     out.print(table)
+    print_sparsity(r.sparsity)
     if unit == "cycles":
         mhz = manifest["clock_hz"] / 1e6
         out.print(f"{r.total_cycles / mhz / 1e3:.1f} ms a window at {mhz:g} MHz")

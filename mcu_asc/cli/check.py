@@ -18,6 +18,7 @@ from mcu_asc.cli.options import (
     json_option,
     model_of,
 )
+from mcu_asc.cli.weights import print_expansion, print_sparsity
 from mcu_asc.errors import OverBudget
 
 if TYPE_CHECKING:
@@ -86,14 +87,8 @@ def print_check(r: CheckResult, board: str, budget: str) -> None:
             f"{r.banded_layers} layers run a few rows at a time: {r.whole_arena_bytes - r.arena_bytes:,} B "
             f"of arena less, about {100 * r.extra_cycles:.1f} % more cycles"
         )
-    if (e := r.expansion).layers:
-        layers = ", ".join(f"'{x.name}' {x.form} {x.bytes:,} B" for x in e.layers)
-        out.print(
-            f"weights expanded for speed: {e.bytes:,} B of that flash for an estimated {e.cycles_saved:,} "
-            f"cycles fewer an inference: {layers}"
-        )
-    else:
-        out.print("no weights are expanded for speed")
+    print_expansion(r.expansion)
+    print_sparsity(r.sparsity)
     for warning in r.warnings:
         out.print(f"note: {warning}")
     if r.fits:

@@ -18,8 +18,10 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from mcu_asc.compiler.bands import Piece, facts, survey
+from mcu_asc.compiler.dsp.matrix import pixels
 from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops import OPS
 from mcu_asc.compiler.overlap import ahead, in_place
@@ -51,6 +53,9 @@ def op_cycles(graph: Graph, op: Op) -> float:
 def _work(graph: Graph, op: Op, rows: int) -> float:
     """The kernel on `rows` output rows; of the whole op where the output is no image."""
     y = graph.tensors[op.outputs[0]]
+    if (each := _skipping(graph).get(op.index)) is not None:
+        count = rows * y.shape[2] if len(y.shape) == 4 else y.elements // y.shape[-1]
+        return -(-count // 4) * 4 * each
     if op.kind == "CONV_2D" and len(y.shape) == 4:
         _, _, width, channels = y.shape
         taps = OPS[op.kind].macs(graph, op) / y.elements
@@ -64,6 +69,16 @@ def _work(graph: Graph, op: Op, rows: int) -> float:
     per_mac = 6.0 if op.kind == "DEPTHWISE_CONV_2D" else 1.3
     read = sum(graph.tensors[t].bytes for t in facts(graph).feeds[op.index])
     return share * (macs * per_mac if macs else read * _PER_BYTE)
+
+
+@lru_cache(maxsize=4)
+def _skipping(graph: Graph) -> Mapping[int, float]:
+    """Cycles for each output pixel of ops that skip zero blocks of their weights, by op index."""
+    return {
+        op.index: low.weights.cycles / pixels(graph, op)
+        for op, low in zip(graph.ops, lower(graph, "dsp"), strict=True)
+        if low.weights and low.weights.skips
+    }
 
 
 def _strips(along: int, across: int) -> float:

@@ -263,6 +263,7 @@ def _network(
         return model
     if recipe.narrows:
         model = narrowed(model)
+        rundir.amend_config(run, {"pruned": dataclasses.asdict(cost(model))})
     plain, model = model, quantised(model, keep_zeros=recipe.prunes)
     set_ranges(model, plain, calibration)
     return model

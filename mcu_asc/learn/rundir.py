@@ -99,6 +99,11 @@ def read_config(run: RunDir) -> RunConfig:
     )
 
 
+def amend_config(run: RunDir, values: Mapping[str, Any]) -> None:
+    """More about a run than its beginning could tell."""
+    write_json(run.config, json.loads(run.config.read_text(encoding="utf-8")) | dict(values))
+
+
 def save_weights(run: RunDir, stage: str, model: Keras) -> None:
     new = run.path / f"new-{stage}.weights.h5"  # the ending is what Keras tells formats by
     model.save_weights(new)

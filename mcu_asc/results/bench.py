@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mcu_asc.errors import DeviceError, UsageError
-from mcu_asc.nouns import BenchResult, Image, LayerCount, LayerCycles
+from mcu_asc.nouns import BenchResult, Image, LayerCount, LayerCycles, SparseLayer, Sparsity
 
 
 def bench_result(
@@ -40,7 +40,13 @@ def bench_result(
         flash_bytes=image.flash_bytes,
         code_bytes=image.flash_bytes - manifest["weight_bytes"] - manifest["table_bytes"],
         estimated=estimated,
+        sparsity=_sparsity(manifest.get("sparsity", {})),
     )
+
+
+def _sparsity(values: Mapping[str, Any]) -> Sparsity:
+    layers = tuple(SparseLayer(**x) for x in values.get("layers", ()))
+    return Sparsity(**{**values, "layers": layers})
 
 
 @dataclass(frozen=True)

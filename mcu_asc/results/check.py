@@ -6,6 +6,7 @@ from mcu_asc import compiler
 from mcu_asc.compiler import budget as counting
 from mcu_asc.compiler.expand import expansion
 from mcu_asc.compiler.lower import lower
+from mcu_asc.compiler.sparsity import sparsity
 from mcu_asc.firmware import (
     deployed,
     fitted,
@@ -73,6 +74,7 @@ def check(
         banded_layers=sum(b.last - b.first + 1 for b in plan.schedule.bands),
         whole_arena_bytes=whole.arena_bytes,
         extra_cycles=plan.schedule.extra_cycles / max(1, plan.schedule.cycles),
+        sparsity=sparsity(model.graph, plan.flavour),
         expansion=expansion(model.graph, plan.flavour, board.flash_wait_states),
     )
 
