@@ -22,10 +22,20 @@ void asc_app_send_words(asc_app *app, uint8_t type, const uint32_t *words, uint3
     asc_app_send(app, &tx);
 }
 
+/* Libraries' strlen is large and made for long texts. */
+static uint32_t text_length(const char *text, uint32_t most)
+{
+    uint32_t n = 0;
+    while (n < most && text[n] != '\0') {
+        n++;
+    }
+    return n;
+}
+
 void asc_app_send_error(asc_app *app, uint32_t code, const char *text)
 {
     asc_tx tx;
-    uint32_t length = (uint32_t)strlen(text);
+    uint32_t length = text_length(text, ASC_APP_CHUNK);
     asc_app_begin(app, &tx, ASC_ERROR, 4 + length);
     asc_tx_u32(&tx, code);
     asc_tx_put(&tx, text, length);
@@ -39,16 +49,10 @@ static void put_text(asc_tx *tx, const char *text, uint32_t length)
     asc_tx_put(tx, text, length);
 }
 
-static uint32_t text_length(const char *text)
-{
-    size_t n = strlen(text);
-    return n < 63 ? (uint32_t)n : 63;
-}
-
 static void send_hello(asc_app *app)
 {
     const asc_project *p = app->project;
-    uint32_t firmware = text_length(p->firmware), board = text_length(p->board);
+    uint32_t firmware = text_length(p->firmware, 63), board = text_length(p->board, 63);
     asc_tx tx;
     asc_app_begin(app, &tx, ASC_HELLO_IS, 46 + firmware + board);
     asc_tx_put(&tx, p->fingerprint, 8);
@@ -57,8 +61,8 @@ static void send_hello(asc_app *app)
     asc_tx_u32(&tx, p->model->input_bytes);
     asc_tx_u32(&tx, p->model->output_bytes);
     asc_tx_u32(&tx, p->model->layers);
-    asc_tx_u32(&tx, p->fe ? asc_fe_first_samples(p->fe) : 0);
-    asc_tx_u32(&tx, p->fe ? p->fe->hop : 0);
+    asc_tx_u32(&tx, p->sound ? p->sound->first_samples(p) : 0);
+    asc_tx_u32(&tx, p->sound ? p->fe->hop : 0);
     asc_tx_u16(&tx, p->rows);
     asc_tx_u16(&tx, p->bands);
     asc_tx_u32(&tx, ASC_APP_DATA);
@@ -158,8 +162,7 @@ static void send_result(asc_app *app, uint32_t crc, uint32_t cycles, uint32_t al
     } while (offset < total);
 }
 
-/* One inference on what lies in the arena's input. */
-static void infer(asc_app *app, uint32_t alive)
+void asc_app_infer(asc_app *app, uint32_t alive)
 {
     const asc_model *model = app->project->model;
     uint32_t crc = asc_crc32(0, app->m.arena + model->input_offset, model->input_bytes);
@@ -177,66 +180,6 @@ static void infer(asc_app *app, uint32_t alive)
     send_result(app, crc, start, alive);
     app->window++;
     app->frontend_cycles = 0;
-}
-
-uint32_t asc_app_load_window(asc_app *app)
-{
-    const asc_project *p = app->project;
-    uint8_t *input = app->m.arena + p->model->input_offset;
-    uint32_t oldest = app->row % p->rows, older = p->rows - oldest, alive = 0;
-    memcpy(input, app->m.rows + oldest * p->bands, (size_t)older * p->bands);
-    memcpy(input + older * p->bands, app->m.rows, (size_t)oldest * p->bands);
-    for (uint32_t i = 0; i < p->rows; i++) {
-        alive += app->m.alive[i];
-    }
-    return alive;
-}
-
-uint32_t asc_app_push(asc_app *app, const int16_t *x, uint32_t count, uint32_t *ready)
-{
-    const asc_project *p = app->project;
-    uint32_t slot = app->row % p->rows, start, taken;
-    asc_fe_row row;
-    memset(&row, 0, sizeof row);
-    row.q = app->m.rows + slot * p->bands;
-    start = asc_port_cycles();
-    taken = asc_fe_push(app->fe, x, count, &row);
-    app->frontend_cycles += asc_port_cycles() - start;
-    *ready = row.ready ? 1u : 0u;
-    if (row.ready) {
-        app->m.alive[slot] = row.level > p->alive_level;
-        app->row++;
-    }
-    return taken;
-}
-
-static void send_features(asc_app *app)
-{
-    const uint32_t bands = app->project->bands, row = app->row - 1;
-    asc_tx tx;
-    asc_app_begin(app, &tx, ASC_FEATURES, 4 + bands);
-    asc_tx_u32(&tx, row);
-    asc_tx_put(&tx, app->m.rows + (row % app->project->rows) * bands, bands);
-    asc_app_send(app, &tx);
-}
-
-static void take_samples(asc_app *app, const int16_t *x, uint32_t count)
-{
-    const uint32_t rows = app->project->rows;
-    while (count > 0 && app->damage == NULL) {
-        uint32_t ready, taken = asc_app_push(app, x, count, &ready);
-        x += taken;
-        count -= taken;
-        if (!ready) {
-            continue;
-        }
-        if (app->flags & ASC_CLIP_FEATURES) {
-            send_features(app);
-        }
-        if (app->row >= rows && (app->row - rows) % app->hop_rows == 0) {
-            infer(app, asc_app_load_window(app));
-        }
-    }
 }
 
 /* ---- transfers ---- */
@@ -278,11 +221,11 @@ static void take_cell(asc_app *app, uint32_t bytes)
         credit(app);
     }
     if (kind == ASC_CLIP) {
-        take_samples(app, samples, bytes / 2);
+        app->project->sound->take(app, samples, bytes / 2);
     } else {
         memcpy(app->m.arena + app->project->model->input_offset + offset, samples, bytes);
         if (!app->kind) {
-            infer(app, 0);
+            asc_app_infer(app, 0);
         }
     }
     if (app->damage != NULL) {
@@ -335,7 +278,7 @@ static void clip(asc_app *app, const asc_frame *frame)
 {
     uint32_t samples = frame->length == 8 ? asc_get_u32(frame->payload) : 0;
     uint32_t hop_rows = frame->length == 8 ? asc_get_u16(frame->payload + 4) : 0;
-    if (app->project->fe == NULL) {
+    if (app->project->sound == NULL) {
         asc_app_arm(app);
         asc_app_send_error(app, ASC_ERROR_NO_FE, "the model has no front end: send tensors");
     } else if (samples == 0 || samples > 0x40000000u || hop_rows == 0) {
@@ -344,7 +287,7 @@ static void clip(asc_app *app, const asc_frame *frame)
     } else {
         app->hop_rows = hop_rows;
         app->flags = (uint16_t)asc_get_u16(frame->payload + 6);
-        app->fe = asc_fe_init(app->m.fe, app->project->fe);
+        app->project->sound->start(app);
         start_transfer(app, ASC_CLIP, 2 * samples);
     }
 }
@@ -362,7 +305,7 @@ static void tensor(asc_app *app, const asc_frame *frame)
 static void live(asc_app *app, const asc_frame *frame)
 {
     asc_app_arm(app);
-    if (app->project->fe == NULL) {
+    if (app->project->sound == NULL) {
         asc_app_send_error(app, ASC_ERROR_NO_FE, "the model has no front end: send tensors");
     } else if (app->project->live == NULL) {
         asc_app_send_error(app, ASC_ERROR_NO_MIC,
@@ -412,29 +355,25 @@ static uint32_t noise(uint32_t *state)
     return *state >> 16;
 }
 
-/* Rows from noise until a window is full, front end timed as ever; without a front end, noise is the input.
- */
+/* A window's worth of noise, heard by the front end as ever; without one, noise is the input. */
 static void make_input(asc_app *app)
 {
     const asc_project *p = app->project;
-    uint32_t state = 1, ready = 0;
-    if (p->fe == NULL) {
+    uint32_t state = 1;
+    if (p->sound == NULL) {
         for (uint32_t i = 0; i < p->model->input_bytes; i++) {
             app->m.arena[p->model->input_offset + i] = (uint8_t)noise(&state);
         }
         return;
     }
-    app->fe = asc_fe_init(app->m.fe, p->fe);
+    p->sound->start(app);
     while (app->row < p->rows) {
-        uint32_t count = (uint32_t)(sizeof app->cell / sizeof app->cell[0]), used = 0;
+        const uint32_t count = (uint32_t)(sizeof app->cell / sizeof app->cell[0]);
         for (uint32_t i = 0; i < count; i++) {
             app->cell[i] = (int16_t)((int32_t)noise(&state) - 32768);
         }
-        while (used < count && app->row < p->rows) {
-            used += asc_app_push(app, app->cell + used, count - used, &ready);
-        }
+        p->sound->fill(app, app->cell, count);
     }
-    (void)asc_app_load_window(app);
 }
 
 static void bench(asc_app *app, const asc_frame *frame)
@@ -523,7 +462,7 @@ static void answer(asc_app *app, const asc_frame *frame)
         refuse(app, ASC_ERROR_TYPE, "no such command");
     } else if (app->damage != NULL) {
         refuse(app, app->damage_code, app->damage);
-    } else if (app->project->fe != NULL && asc_fe_state_bytes(app->project->fe) > app->m.fe_bytes) {
+    } else if (app->project->sound != NULL && !app->project->sound->fits(app)) {
         refuse(app, ASC_ERROR_PROJECT, "front end needs more memory than it was given");
     } else {
         found->run(app, frame);

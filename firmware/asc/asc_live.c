@@ -13,7 +13,7 @@ static const char line_end[] = "}\r\n";
 
 static void restart(asc_app *app)
 {
-    app->fe = asc_fe_init(app->m.fe, app->project->fe);
+    app->project->sound->start(app);
     app->row = 0;
     app->live.due = app->project->rows;
 }

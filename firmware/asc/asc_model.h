@@ -27,8 +27,9 @@ typedef struct {
 
 extern const asc_model asc_net;
 
-struct asc_fe;   /* asc_frontend.h */
-struct asc_live; /* asc_app_parts.h */
+struct asc_fe;    /* asc_frontend.h */
+struct asc_sound; /* asc_app_parts.h */
+struct asc_live;
 
 typedef struct {
     const char *firmware; /* version of mcu-asc that wrote the project */
@@ -36,11 +37,12 @@ typedef struct {
     uint8_t fingerprint[8]; /* of the .tflite file: front end and weights */
     uint32_t clock_hz;
     const asc_model *model;
-    const struct asc_fe *fe; /* NULL: the model takes raw tensors only */
-    uint32_t sample_rate_hz; /* 0 without a front end */
-    uint16_t rows, bands;    /* one window of the front end = the model's input */
-    int16_t alive_level;     /* a row whose level exceeds it is alive; Q9 log2, as asc_fe_push gives levels */
-    uint16_t hop_rows;       /* from one decision to the next where nobody says */
+    const struct asc_fe *fe;       /* NULL: the model takes raw tensors only */
+    const struct asc_sound *sound; /* asc_sound_rows; NULL as above */
+    uint32_t sample_rate_hz;       /* 0 without a front end */
+    uint16_t rows, bands;          /* one window of the front end = the model's input */
+    int16_t alive_level; /* a row whose level exceeds it is alive; Q9 log2, as asc_fe_push gives levels */
+    uint16_t hop_rows;   /* from one decision to the next where nobody says */
     const struct asc_live *live; /* asc_live_microphone; NULL: the board has none at sample_rate_hz */
     uint32_t mic_blocks;         /* of its ring */
     uint32_t log2_step;          /* one step of the output as log2 of odds, Q16: its scale / ln 2 */
