@@ -137,7 +137,7 @@ class Cortex:
 
 
 def _gcc(*arguments: str | Path) -> None:
-    include = [f"-I{paths.firmware_dir() / d}" for d in ("asc", "kernels/dsp")]
+    include = [f"-I{paths.firmware_dir() / d}" for d in ("asc", "kernels/ref", "kernels/dsp")]
     command = [f"{toolchain.arm_gcc()}gcc", *_CPU, *_FLAGS, *include, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]

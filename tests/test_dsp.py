@@ -18,7 +18,7 @@ from tflite_micro import runtime
 from mcu_asc import compiler
 from mcu_asc.compiler import fixed
 from mcu_asc.compiler.dsp import conv, depthwise, winograd
-from mcu_asc.compiler.dsp.fast import fast, sums
+from mcu_asc.compiler.dsp.fast import fast, only_output, sums
 from mcu_asc.compiler.dsp.matrix import k_order
 from mcu_asc.compiler.lower import lower
 
@@ -240,3 +240,12 @@ def test_a_channel_of_one_value_is_fast_whatever_its_factor() -> None:
     assert f.multiplier.tolist() == [1 << 30, 0, 0]
     assert [(o >> 1) for o in f.offset.tolist()[1:]] == [fixed.multiply(1 << 30, 1 << 30, -26) - 3, -3]
     assert fast(factors[:1], -3, (-128, 126), bias[:1], sums(weights[:1], bias[:1])) is None
+
+
+def test_a_left_shift_that_wraps_gives_no_single_value() -> None:
+    """Both ends come out as 127, what lies between does not."""
+    factor, act = (1 << 30, 24), (-128, 127)
+    ends = [fixed.clamp(fixed.multiply(s, *factor), *act) for s in (1, 100, 257)]
+    assert ends == [127, 127, 127] and fixed.clamp(fixed.multiply(129, *factor), *act) == -128
+    assert only_output(1, 257, factor, 0, act) is None
+    assert only_output(1, 100, factor, 0, act) == 127

@@ -321,6 +321,14 @@ for _kind, _s, _z in (
     if _kind in _FUSED_OPTIONS:
         _binary(f"{_n}_relu", _kind, _IMG, _IMG, constant=True, act=RELU, scales=_s)
         _binary(f"{_n}_relu6", _kind, _IMG, _IMG, constant=True, act=RELU6, zeros=(0, 0, -128), scales=_s)
+for _kind in ("ADD", "SUB", "MUL"):
+    _n, _q = (
+        _kind.lower(),
+        {"scales": (0.05, 0.05, 0.002 if _kind == "MUL" else 0.06), "zeros": (-7, 12, -128)},
+    )
+    _binary(f"{_n}_relu_channels", _kind, (1, 4, 3, 13), (1, 1, 1, 13), act=RELU, **_q)
+    _binary(f"{_n}_relu_columns", _kind, (1, 4, 3, 13), (1, 4, 1, 13), act=RELU, **_q)
+    _binary(f"{_n}_relu_rows_first", _kind, (1, 4, 3, 6), (1, 1, 3, 6), act=RELU, split=True, **_q)
 _binary("prelu_gain_above_one", "PRELU", (1, 40), (1, 40), constant=True, scales=(0.5, 0.3, 0.02))
 _binary("prelu_gain_huge", "PRELU", (1, 40), (1, 40), constant=True, scales=(5.0, 3.0, 0.0001))
 _binary("mul_gain_above_one", "MUL", (1, 40), (1, 40), constant=True, scales=(0.5, 0.3, 0.01))

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.dsp.fast import sums
-from mcu_asc.compiler.fixed import clamp, multiply
+from mcu_asc.compiler.dsp.fast import only_output, sums
+from mcu_asc.compiler.fixed import multiply
 from mcu_asc.compiler.ops.base import clamp8, per_tensor
 from mcu_asc.compiler.ops.binary import loops
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
@@ -61,13 +61,12 @@ def _outputs(graph: Graph, op: Op, low: Values, high: Values) -> Values:
     """Of sums between `low` and `high`."""
     x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     zero, act = per_tensor(y)[1], op.attrs.act
-    ends = [
-        [clamp(multiply(s, m, shift) + zero, *act) for s in pair]
-        for pair, (m, shift) in zip(
-            zip(low.tolist(), high.tolist(), strict=True), channel_multipliers(x, w, y, len(low)), strict=True
-        )
+    factors = channel_multipliers(x, w, y, len(low))
+    found = [
+        only_output(a, b, factor, zero, act)
+        for a, b, factor in zip(low.tolist(), high.tolist(), factors, strict=True)
     ]
-    return np.array([a if a == b else UNKNOWN for a, b in ends], np.int64)
+    return np.array([UNKNOWN if v is None else v for v in found], np.int64)
 
 
 def _weighted(graph: Graph, op: Op, before: Values) -> Values:

@@ -1,5 +1,6 @@
-/* ADD and SUB of equal shapes.  The input with the larger scale has a factor of exactly 1/2, its term is a
+/* ADD and SUB.  The input with the larger scale has a factor of exactly 1/2, its term is a
  * shift; the other's term is a table that takes both zero points:  2 * sum = table[b] + (a << 20). */
+#include "asc_broadcast.h"
 #include "asc_insn.h"
 #include "asc_nn_dsp.h"
 
@@ -33,4 +34,18 @@ void asc_add_relu_dsp(const asc_add_table *p, const int8_t *a, const int8_t *b, 
 void asc_add_linear_dsp(const asc_add_table *p, const int8_t *a, const int8_t *b, int8_t *y)
 {
     add(p, a, b, y, 0);
+}
+
+static void row_relu(const void *p, const int8_t *a, const int8_t *b, int8_t *y) { add(p, a, b, y, 1); }
+
+static void row_linear(const void *p, const int8_t *a, const int8_t *b, int8_t *y) { add(p, a, b, y, 0); }
+
+void asc_add_rows_relu_dsp(const asc_add_rows *p, const int8_t *a, const int8_t *b, int8_t *y)
+{
+    asc_broadcast(p->size, p->a_step, p->b_step, p->row.n, row_relu, &p->row, a, b, y);
+}
+
+void asc_add_rows_linear_dsp(const asc_add_rows *p, const int8_t *a, const int8_t *b, int8_t *y)
+{
+    asc_broadcast(p->size, p->a_step, p->b_step, p->row.n, row_linear, &p->row, a, b, y);
 }

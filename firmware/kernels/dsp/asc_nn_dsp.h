@@ -234,4 +234,25 @@ typedef struct {
 
 void asc_add_relu_dsp(const asc_add_table *p, const int8_t *a, const int8_t *b, int8_t *y);
 void asc_add_linear_dsp(const asc_add_table *p, const int8_t *a, const int8_t *b, int8_t *y);
+
+/* The same where one input repeats: rows of n values over three outer loops, as in asc_add. */
+typedef struct {
+    int32_t size[3]; /* outermost first */
+    int32_t a_step[3], b_step[3];
+    asc_add_table row;
+} asc_add_rows;
+
+void asc_add_rows_relu_dsp(const asc_add_rows *p, const int8_t *a, const int8_t *b, int8_t *y);
+void asc_add_rows_linear_dsp(const asc_add_rows *p, const int8_t *a, const int8_t *b, int8_t *y);
+
+/* MUL, likewise. */
+typedef struct {
+    int32_t size[3];
+    int32_t a_step[3], b_step[3];
+    int32_t n;
+    int32_t a_zero, b_zero;
+    int32_t multiplier, offset, right;
+} asc_mul_rows;
+
+void asc_mul_rows_dsp(const asc_mul_rows *p, const int8_t *a, const int8_t *b, int8_t *y);
 #endif

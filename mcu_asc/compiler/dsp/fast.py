@@ -67,6 +67,17 @@ def sums(weights: NDArray[np.int8], bias: NDArray[np.int32]) -> Sums:
     return Sums(base + up * INT8_MIN + down * INT8_MAX, base + up * INT8_MAX + down * INT8_MIN)
 
 
+def only_output(low: int, high: int, factor: tuple[int, int], zero: int, act: tuple[int, int]) -> int | None:
+    """The one output of all sums from `low` to `high`, or None.
+
+    A left shift that may leave 32 bits wraps around, in TFLM as here: the ends tell nothing then.
+    """
+    if max(-low, high) << max(factor[1], 0) >= 1 << 31:
+        return None
+    least, most = (clamp(multiply(s, *factor) + zero, *act) for s in (low, high))
+    return least if least == most else None
+
+
 def fast(
     factors: Sequence[tuple[int, int]],
     zero: int,
@@ -84,9 +95,9 @@ def fast(
     for (m, shift), b, low, high in zip(
         factors, bias.tolist(), reach.low.tolist(), reach.high.tolist(), strict=True
     ):
-        least, most = (clamp(multiply(s, m, shift) + zero, *act) for s in (low, high))
-        if least == most:
-            rows.append((0, 0, 1 + 2 * least, 1, 0))
+        value = only_output(low, high, (m, shift), zero, act)
+        if value is not None:
+            rows.append((0, 0, 1 + 2 * value, 1, 0))
         elif -_MAX_RIGHT <= shift <= -1 and max(-low, high) < _MAX_SUM:
             rows.append((b, m, (1 << (-shift - 1)) + zero * (1 << -shift), -shift, max(-low, high)))
         else:
