@@ -10,7 +10,7 @@ Cycles per element, estimated by counting instructions and as the emulator's cyc
 What is above the count is the function's own entry, and in rows the values left over from fours.  Of 10.3
 cycles an ADD folded into the convolution before would save two loads and a store for four values, 1.3 a
 value: 0.3 % of the residual network of MLPerf Tiny, 2.5 % of whose cycles are ADDs.  It is not folded: the
-output lies in the place of the convolution's anyway, whole or in bands.
+output takes the place of the convolution's anyway, and in a band only some rows of that exist.
 """
 
 from __future__ import annotations
