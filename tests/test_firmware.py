@@ -90,7 +90,8 @@ def test_the_project_says_who_it_is(model: Model, project: FirmwareProject) -> N
 
 def test_without_a_card_it_takes_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     project = tiny.project(monkeypatch, card=None)
-    assert all(f".{part} = NULL" in project.files["src/project.c"].decode() for part in ("fe", "sound", "live"))
+    source = project.files["src/project.c"].decode()
+    assert all(f".{part} = NULL," in source for part in ("fe", "sound", "live"))
     assert "src/front_end.c" not in project.files
     assert project.manifest["card"] is None
 
