@@ -165,7 +165,7 @@ def test_no_layer_of_the_models_falls_back(models_dir: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["conv_gain_above_one", "conv_relu6", "conv_dilated", "conv_grouped", "dw_multiplier"]
+    "name", ["conv_gain_above_one", "conv_relu6", "conv_dilated", "conv_grouped", "dw_1x1"]
 )
 def test_what_has_no_kernel_keeps_the_portable_one(name: str) -> None:
     assert _functions(vectors.CASES[name]) <= {"asc_conv2d_s8", "asc_depthwise_s8"}

@@ -149,6 +149,11 @@ _conv("dw_stride_asymmetric", (1, 8, 9, 4), 4, (5, 3), depthwise=True, stride=(3
 _conv("dw_dilated", (1, 11, 9, 5), 5, (3, 3), depthwise=True, dilation=(3, 2))
 _conv("dw_multiplier", (1, 5, 5, 3), 12, (3, 3), depthwise=True)
 _conv("dw_multiplier_of_one_channel", (1, 6, 5, 1), 5, (3, 2), depthwise=True, stride=(2, 1))
+for _m in (2, 3, 4, 6, 9):
+    _s = {"stride": (1 + _m % 2, 2 - _m % 3 % 2), "depthwise": True}
+    _conv(f"dw_multiplier_{_m}", (1, 7, 6, 3), 3 * _m, (3, 3), zero_out=-128 if _m % 2 else 9, **_s)
+    _conv(f"dw_multiplier_{_m}_5x2", (2, 6, 5, 2), 2 * _m, (5, 2), padding=VALID, depthwise=True)
+_conv("dw_multiplier_dilated", (1, 8, 9, 1), 8, (3, 3), depthwise=True, dilation=(2, 3))
 _conv("dw_one_wide", (1, 12, 1, 4), 4, (9, 1), depthwise=True)
 _conv("dw_1x1", (1, 4, 4, 4), 4, (1, 1), depthwise=True, act=RELU6)
 _conv("dw_batches", (2, 4, 4, 3), 3, (3, 3), depthwise=True)

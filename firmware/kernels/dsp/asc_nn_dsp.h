@@ -200,6 +200,9 @@ typedef struct {
 
 void asc_dw_taps(const int8_t *x, int8_t *y, const asc_dw_taps_row *row);
 
+/* The same of one input channel. */
+void asc_dw_many_taps(const int8_t *x, int8_t *y, const asc_dw_taps_row *row);
+
 /* DEPTHWISE_CONV_2D, multiplier 1, 4 channels and more. */
 typedef struct {
     int32_t batches;
@@ -212,6 +215,24 @@ typedef struct {
 } asc_depthwise_taps;
 
 void asc_depthwise_dsp(const asc_depthwise_taps *p, const int8_t *x, int8_t *y, void *scratch);
+
+/* DEPTHWISE_CONV_2D, multiplier 2 and more: four outputs of one input channel a time; fewer, by way of a row
+ * in scratch behind the window. */
+typedef struct {
+    int32_t batches;
+    asc_window window;
+    int32_t out_h;
+    int32_t stride_h;
+    int32_t pad_top;
+    int32_t group_words; /* of the stream, for four outputs */
+    int32_t multiplier;
+    asc_dw_taps_row row;
+} asc_depthwise_many;
+
+#define ASC_DEPTHWISE_MANY_SCRATCH(rows, pitch, multiplier, n)                                               \
+    ((rows) * (pitch) + ((multiplier) < 4 ? 4 * (n) : 0))
+
+void asc_depthwise_many_dsp(const asc_depthwise_many *p, const int8_t *x, int8_t *y, void *scratch);
 
 /* ---- the rest: four channels and more -------------------------------------------------------------- */
 
