@@ -155,8 +155,14 @@ def load_budget(name: str) -> Budget:
 
 
 def card_to_json(card: ModelCard) -> str:
-    """The text of the metadata entry `mcu_asc`; equal cards give equal text."""
-    return json.dumps(dataclasses.asdict(card), sort_keys=True, separators=(",", ":"))
+    """The text of the metadata entry `mcu_asc`; equal cards give equal text.
+
+    A field that came later appears where it says something new: older versions read the others.
+    """
+    values = dataclasses.asdict(card)
+    if not card.multi_label:
+        del values["multi_label"]
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 def card_from_json(text: str) -> ModelCard:

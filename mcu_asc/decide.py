@@ -44,6 +44,12 @@ def log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return out
 
 
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-logits)), without overflow."""
+    out: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -np.asarray(logits, np.float64)))
+    return out
+
+
 def kept(alive: NDArray[np.int64], rows: int, decision: Decision) -> NDArray[np.bool_]:
     """Which windows count, shape (windows,): alive enough, or else those with the most alive rows."""
     enough: NDArray[np.bool_] = alive >= decision.min_alive * rows
@@ -53,21 +59,30 @@ def kept(alive: NDArray[np.int64], rows: int, decision: Decision) -> NDArray[np.
 
 
 def decide(
-    logits: NDArray[np.float64], alive: NDArray[np.int64], rows: int, decision: Decision
+    logits: NDArray[np.float64],
+    alive: NDArray[np.int64],
+    rows: int,
+    decision: Decision,
+    multi_label: bool = False,
 ) -> NDArray[np.float64]:
-    """Class probabilities of one clip, shape (classes,), float64, summing to 1.
+    """Class probabilities of one clip, shape (classes,), float64; they sum to 1 where one label holds.
 
     logits  (windows, classes), dequantised, at least one window
     alive   (windows,) alive rows in each window of `rows` rows
 
     Windows with fewer than `min_alive * rows` alive rows are left out, unless none is left: then those
-    with the most alive rows count.  The answer is the softmax of the mean log-softmax of the rest.
+    with the most alive rows count.  The answer is the softmax of the mean log-softmax of the rest, with
+    `multi_label` the mean of the windows' sigmoids: a label that holds for a while holds for the clip.
     Raises ValueError when the shapes do not agree or there is no window.
     """
     logits = np.asarray(logits, np.float64)
     alive = np.asarray(alive, np.int64)
     if logits.ndim != 2 or not len(logits) or alive.shape != logits.shape[:1]:
         raise ValueError(f"logits of shape {logits.shape} and alive rows of shape {alive.shape} do not agree")
-    mean = log_softmax(logits)[kept(alive, rows, decision)].mean(axis=0)
+    chosen = logits[kept(alive, rows, decision)]
+    if multi_label:
+        each: NDArray[np.float64] = sigmoid(chosen).mean(axis=0)
+        return each
+    mean = log_softmax(chosen).mean(axis=0)
     out: NDArray[np.float64] = np.exp(log_softmax(mean))
     return out

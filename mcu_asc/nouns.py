@@ -99,7 +99,7 @@ class Decision:
     A window starts every `hop_rows` rows.  A row is alive when its level (mean band power, dB re full
     scale squared) exceeds `alive_db`.  Windows with fewer than `min_alive` alive rows are left out,
     unless none is left: then those with the most alive rows count.  The answer is the softmax of the
-    mean log-softmax of the rest.
+    mean log-softmax of the rest; where several labels may hold, the mean of their sigmoids.
     """
 
     hop_rows: int = 25
@@ -122,6 +122,7 @@ class ModelCard:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     version: int = 1
+    multi_label: bool = False  # several labels may hold: each logit through a sigmoid of its own
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ class Clip:
     device: str = ""
     city: str = ""
     tags: tuple[str, ...] = ()  # of a multi-label clip: every label that holds
+    shares: tuple[tuple[str, float], ...] = ()  # and which share of those asked heard it, where anyone did
     offset: int = 0  # bytes into `path`, where one file holds many clips
 
 

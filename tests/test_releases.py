@@ -376,12 +376,9 @@ def test_sonyc_aggregates_annotators(tmp_path: Path) -> None:
 
 
 def test_several_labels_are_refused_where_one_is_needed(tmp_path: Path) -> None:
-    from mcu_asc.learn.pipeline import _labels
     from mcu_asc.results.score import score_all
 
     ds = made("sonyc", tmp_path)
-    with pytest.raises(UsageError, match=r"x\.toml: data: sonyc has several labels a clip"):
-        _labels(None, ds, "x.toml")  # type: ignore[arg-type]
     judge: Any = SimpleNamespace(card=SimpleNamespace(labels=ds.labels))
     nothing: Any = None
     with pytest.raises(UsageError, match="data set sonyc has several labels a clip"):

@@ -111,8 +111,14 @@ def aggregate(votes: NDArray[np.int64], share: float = MINORITY) -> NDArray[np.b
     return out
 
 
+def shares(votes: NDArray[np.int64]) -> list[float]:
+    """The share of those asked who heard each label, votes as in `aggregate`; 0 where nobody was asked."""
+    heard = (votes == 1).sum(0) / np.maximum((votes >= 0).sum(0), 1)
+    return [float(share) for share in heard]
+
+
 def load(root: Path, taxonomy: str, share: float = MINORITY) -> tuple[tuple[str, ...], tuple[Clip, ...]]:
-    """Labels ("coarse" or "fine" of TAXONOMIES) and the clips in the table's order, `tags` set.
+    """Labels ("coarse" or "fine" of TAXONOMIES) and the clips in the table's order, tags and shares set.
 
     `root` is the release's folder or the one that contains it.  Raises UsageError for a missing table or
     column and a value that is none.
@@ -139,7 +145,8 @@ def load(root: Path, taxonomy: str, share: float = MINORITY) -> tuple[tuple[str,
     names = np.array(list(labels))
     clips = []
     for name, row in first.items():
-        tags = tuple(map(str, names[aggregate(np.array(votes[name]), share)]))
+        said = np.array(votes[name])
+        tags = tuple(map(str, names[aggregate(said, share)]))
         split = row["split"]
         folder = next((f for f in FOLDERS if (home / f.format(split=split)).is_dir()), FOLDERS[0])
         clips.append(
@@ -150,6 +157,7 @@ def load(root: Path, taxonomy: str, share: float = MINORITY) -> tuple[tuple[str,
                 group=_moment(row) if split == "test" else f"sensor {row['sensor_id']}",
                 path=home / folder.format(split=split) / name,
                 tags=tags,
+                shares=tuple((str(n), s) for n, s in zip(names, shares(said), strict=True) if s),
             )
         )
     return tuple(labels), tuple(clips)

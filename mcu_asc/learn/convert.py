@@ -63,8 +63,8 @@ def load_student(run: RunDir, made: RunConfig) -> Keras:
 def export(run_dir: Path, out: Path | None = None) -> Path:
     """Convert the student of `run_dir`; writes `out` (default: student.tflite in the run) and returns it.
 
-    int8 input and output, weights quantised per channel, the output are logits.  The same run gives the
-    same bytes.
+    int8 input and output, weights quantised per channel.  The outputs are logits, also where several labels
+    may hold (outputs.py says why); the card says which.  The same run gives the same bytes.
     """
     run = RunDir(Path(run_dir))
     made = read_config(run)
@@ -82,6 +82,7 @@ def export(run_dir: Path, out: Path | None = None) -> Path:
         decision=made.recipe.decision,
         recipe=as_dict(made.recipe),
         licence=made.recipe.licence,
+        multi_label=made.recipe.multi_label,
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_name(target.name + ".new")

@@ -10,6 +10,8 @@ is the share of a teacher's map that a learnt 1 x 1 projection of the student's 
 (FitNets, Romero et al. 2015): squared error over variance, after both maps have been averaged down to the
 smaller one's places.  It is 1 for a projection that knows the mean only, whatever the map's units.
 
+Where several labels may hold, sigmoids stand for softmax and losses are means over the labels.
+
 A teacher hears what the student hears: the augmented, mixed and masked window itself, not the clips that it
 came from.  Windows are drawn from (seed, stage, epoch), so a teacher's logits for them can be kept: one cache
 entry an epoch, found by teacher, front end, clips and epoch, and each batch in it checked against a hash of
@@ -32,10 +34,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc import paths, store
-from mcu_asc.decide import log_softmax
 from mcu_asc.errors import UsageError
 from mcu_asc.learn import keras
 from mcu_asc.learn.keras import Keras
+from mcu_asc.learn.outputs import ONE, Outputs, outputs
 from mcu_asc.learn.recipe import Distill
 from mcu_asc.learn.teachers import Floats, Teacher
 from mcu_asc.learn.windows import TrainingSet
@@ -45,19 +47,16 @@ FIELDS = ("windows", "logits")
 Lesson = tuple[NDArray[np.float32], ...]  # q where answers are asked for, then a map of each teacher
 
 
-def softened(logits: Sequence[Floats], temperature: float) -> Floats:
-    """The mean over teachers of softmax(logits / temperature): (n, classes)."""
-    each = [np.exp(log_softmax(z.astype(np.float64) / temperature)) for z in logits]
+def softened(logits: Sequence[Floats], temperature: float, means: Outputs = ONE) -> Floats:
+    """The mean over teachers of the probabilities of logits / temperature: (n, classes)."""
+    each = [means.probabilities(z.astype(np.float64) / temperature) for z in logits]
     out: Floats = np.mean(each, axis=0).astype(np.float32)
     return out
 
 
-def soft_loss(q: Any, logits: Any, temperature: float) -> Any:
+def soft_loss(q: Any, logits: Any, temperature: float, means: Outputs = ONE) -> Any:
     """T^2 times the mean over windows of KL(q || softmax(logits / T)); TensorFlow tensors (n, classes)."""
-    tf = keras.tensorflow()
-    entropy = -tf.reduce_sum(tf.math.xlogy(q, q), axis=1)
-    crossed = tf.nn.softmax_cross_entropy_with_logits(q, logits / temperature)
-    return temperature**2 * tf.reduce_mean(crossed - entropy)
+    return temperature**2 * (means.loss(q, logits / temperature) - means.entropy(q))
 
 
 def averaging(source: int, target: int) -> Floats:
@@ -141,8 +140,10 @@ def match(student: Sequence[int], teacher: Sequence[int], rng: np.random.Generat
 class Pupil:
     """A stage's student among its teachers: what is looked at, what is learnt beside it, the loss."""
 
-    def __init__(self, spec: Distill, model: Keras, maps: Sequence[Keras], seed: int) -> None:
-        self.spec = spec
+    def __init__(
+        self, spec: Distill, model: Keras, maps: Sequence[Keras], seed: int, means: Outputs = ONE
+    ) -> None:
+        self.spec, self.means = spec, means
         self.matches: tuple[Match, ...] = ()
         self.network = model
         if maps:
@@ -164,7 +165,7 @@ class Pupil:
         alpha, taught = self.spec.alpha, list(lesson)
         loss = (1 - alpha) * hard(logits)
         if alpha:
-            loss += alpha * soft_loss(taught.pop(0), logits, self.spec.temperature)
+            loss += alpha * soft_loss(taught.pop(0), logits, self.spec.temperature, self.means)
         if self.matches:
             left = [m.unexplained(found[0], t) for m, t in zip(self.matches, taught, strict=True)]
             loss += self.spec.features * tf.add_n(left) / len(left)
@@ -189,6 +190,7 @@ class Tutor:
         tf, k = keras.tensorflow(), keras.keras()
         self.spec, self.teachers, self.front_end = spec, teachers, data.front_end
         self.folder = (cache or paths.cache_dir()) / "teachers"
+        self.means = outputs(data.recipe.multi_label)
         train = data.recipe.train
         drawn = [train.seed, train.batch, train.windows_per_clip, dataclasses.asdict(data.recipe.augment)]
         self._key = store.key(FORMAT, self.front_end.canonical.encode(), clips, json.dumps(drawn).encode())
@@ -205,7 +207,7 @@ class Tutor:
 
     def pupil(self, model: Keras, seed: int) -> Pupil:
         """A stage's student among us."""
-        return Pupil(self.spec, model, self.maps, seed)
+        return Pupil(self.spec, model, self.maps, seed, self.means)
 
     def drawn(self, epoch: int) -> int:
         """Whose windows an epoch has."""
@@ -219,7 +221,7 @@ class Tutor:
         for x, y in batches:
             heard = hashlib.sha256(x.tobytes()).digest()
             answers = [book.answer(x, heard, self.front_end) for book in books]
-            lesson = [softened(answers, self.spec.temperature)] if books else []
+            lesson = [softened(answers, self.spec.temperature, self.means)] if books else []
             for teacher, see in zip(self.teachers, self._see, strict=False):
                 lesson.append(see(teacher.inputs(x, self.front_end)).numpy())
             yield x, y, tuple(lesson)

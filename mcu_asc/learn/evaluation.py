@@ -17,7 +17,7 @@ from mcu_asc.errors import ToolMissing, UsageError
 from mcu_asc.learn import keras
 from mcu_asc.learn.card import output_quantisation, read_card
 from mcu_asc.learn.keras import Keras
-from mcu_asc.learn.windows import TestSet
+from mcu_asc.learn.windows import TestSet, label_shares
 from mcu_asc.nouns import Clip, Decision, ModelCard
 
 Run = Callable[[NDArray[np.int8]], NDArray[np.int8]]
@@ -36,6 +36,47 @@ class Scores:
     macro_log_loss: float = float("nan")  # the mean of each class's
 
 
+@dataclass(frozen=True)
+class TagScores:
+    """Over the clips of a test set where several labels may hold; labels that never hold are left out."""
+
+    clips: int
+    micro_auprc: float
+    macro_auprc: float
+    log_loss: float  # mean over clips and labels
+
+
+def tag_scores(
+    logits: NDArray[np.float64],
+    alive: tuple[NDArray[np.int64], ...],
+    truth: NDArray[np.int64],
+    rows: int,
+    rule: Decision,
+) -> TagScores:
+    """As `scores` for logits (n, labels); truth is (clips, labels) of 0 and 1."""
+    p, held = _decided(logits, alive, rows, rule, multi_label=True), truth.astype(bool)
+    right = np.where(held, p, 1 - p)
+    return TagScores(
+        clips=len(p),
+        micro_auprc=metrics.micro_auprc(held, p),
+        macro_auprc=metrics.macro_auprc(held, p),
+        log_loss=float(-np.log(np.maximum(right, metrics.TINY)).mean()),
+    )
+
+
+def _decided(
+    logits: NDArray[np.float64],
+    alive: tuple[NDArray[np.int64], ...],
+    rows: int,
+    rule: Decision,
+    multi_label: bool,
+) -> NDArray[np.float64]:
+    """(clips, classes) probabilities."""
+    parts = np.split(logits, np.cumsum([len(a) for a in alive])[:-1])
+    clips = zip(parts, alive, strict=True)
+    return np.stack([decide(part, a, rows, rule, multi_label) for part, a in clips])
+
+
 def scores(
     logits: NDArray[np.float64],
     alive: tuple[NDArray[np.int64], ...],
@@ -45,10 +86,7 @@ def scores(
 ) -> Scores:
     """Scores from the logits of all windows (n, classes), clip after clip, by the decision rule."""
     counts = [len(a) for a in alive]
-    ends = np.cumsum(counts)
-    p = np.stack([
-        decide(logits[end - n : end], a, rows, rule) for end, n, a in zip(ends, counts, alive, strict=True)
-    ])  # fmt: skip
+    p = _decided(logits, alive, rows, rule, multi_label=False)
     answer = p.argmax(1)
     return Scores(
         clips=len(p),
@@ -60,10 +98,14 @@ def scores(
     )
 
 
-def keras_scores(model: Keras, test: TestSet, rule: Decision, batch: int = 64) -> Scores:
+def keras_scores(model: Keras, test: TestSet, rule: Decision, batch: int = 64) -> Scores | TagScores:
     """A Keras student on standardised windows, in float or with its simulated quantisation."""
     logits = model.predict(test.x, batch_size=batch, verbose=0).astype(np.float64)
-    return scores(logits, test.alive, test.truth, test.x.shape[1], rule)
+    return _scorer(test.truth)(logits, test.alive, test.truth, test.x.shape[1], rule)
+
+
+def _scorer(truth: NDArray[np.int64]) -> Callable[..., Scores | TagScores]:
+    return tag_scores if truth.ndim > 1 else scores
 
 
 def _micro(content: bytes) -> Run:
@@ -112,7 +154,7 @@ INTERPRETERS: Mapping[str, Callable[[bytes], Run]] = {"tflm": _micro, "tflite": 
 
 def tflite_scores(
     path: Path, ds: Dataset, clips: tuple[Clip, ...], interpreter: str = "tflm"
-) -> tuple[Scores, ModelCard]:
+) -> tuple[Scores | TagScores, ModelCard]:
     """An exported student on clips: the C front end's int8 rows through an interpreter of INTERPRETERS.
 
     Windows that the decision rule leaves out are computed all the same, for the window accuracy.  Raises
@@ -120,7 +162,13 @@ def tflite_scores(
     """
     content = path.read_bytes()
     card = read_card(content, str(path))
-    if unknown := {c.label for c in clips} - set(card.labels):
+    if ds.multi_label != card.multi_label:
+        kinds = ("one label a clip", "several labels a clip")
+        raise UsageError(
+            f"{path} was trained for {kinds[card.multi_label]}, {ds.name} has {kinds[ds.multi_label]}",
+            "score the data it was trained for",
+        )
+    if unknown := {c.label for c in clips if not ds.multi_label} - set(card.labels):
         raise UsageError(
             f"{path} does not know the label '{min(unknown)}'", "score the data it was trained for"
         )
@@ -134,5 +182,8 @@ def tflite_scores(
     q = [run(windows(found[c.id].q, rows, rule.hop_rows)) for c in clips]
     logits = (np.concatenate(q).astype(np.float64) - zero_point) * scale
     alive = tuple(count_alive(found[c.id].level_q9, rows, rule) for c in clips)
-    truth = np.array([card.labels.index(c.label) for c in clips])
-    return scores(logits, alive, truth, rows, rule), card
+    if ds.multi_label:
+        truth = label_shares(clips, card.labels).astype(np.int64)
+    else:
+        truth = np.array([card.labels.index(c.label) for c in clips])
+    return _scorer(truth)(logits, alive, truth, rows, rule), card

@@ -22,6 +22,7 @@ from mcu_asc.errors import UsageError
 from mcu_asc.learn import keras, prune
 from mcu_asc.learn.distil import Lesson, Pupil, Tutor
 from mcu_asc.learn.keras import Keras
+from mcu_asc.learn.outputs import Outputs, outputs
 from mcu_asc.learn.progress import Progress
 from mcu_asc.learn.windows import TrainingSet
 
@@ -77,10 +78,16 @@ def run_stage(
 ) -> None:
     """Train `model` in place, going on from `checkpoint` where it exists, by its labels and by `tutor`.
 
-    `metrics` gets one row an epoch; `evaluate` is asked about ten times, with the averaged weights.
+    `metrics` gets one row an epoch; `evaluate` is asked about ten times, with the averaged weights:
+    the first of its figures is the one that progress tells.
     Raises UsageError when the loss is no number any more.
     """
-    trainer = _Trainer(stage, model, tutor.pupil(model, data.recipe.train.seed) if tutor else None)
+    trainer = _Trainer(
+        stage,
+        model,
+        outputs(data.recipe.multi_label),
+        tutor.pupil(model, data.recipe.train.seed) if tutor else None,
+    )
     epoch = trainer.restore(checkpoint)
     steps = data.steps_per_epoch
     total = steps * stage.epochs
@@ -108,7 +115,7 @@ def run_stage(
             with trainer.averaged():
                 scores = evaluate(model)
             row |= scores
-            text = f"test {100 * scores['clip_accuracy']:.1f} %"
+            text = f"test {100 * next(iter(scores.values())):.1f} %"
         metrics(row)
         trainer.save(checkpoint, epoch)
     trainer.finish()
@@ -130,8 +137,9 @@ def _batches(
 class _Trainer:
     """The moving parts of a stage: network, optimiser, averages, masks."""
 
-    def __init__(self, stage: Stage, model: Keras, pupil: Pupil | None) -> None:
+    def __init__(self, stage: Stage, model: Keras, means: Outputs, pupil: Pupil | None) -> None:
         tf, k = keras.tensorflow(), keras.keras()
+        self.means = means
         self.stage, self.model, self.pupil = stage, model, pupil
         self.beside = pupil.variables if pupil else []
         self.optimiser = k.optimizers.AdamW(learning_rate=0.0, weight_decay=stage.weight_decay)
@@ -149,7 +157,7 @@ class _Trainer:
         tf = keras.tensorflow()
 
         def hard(logits: Any) -> Any:
-            return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits))
+            return self.means.loss(y, logits)
 
         with tf.GradientTape() as tape:
             loss = self.pupil.loss(x, hard, lesson) if self.pupil else hard(self.model(x, training=True))

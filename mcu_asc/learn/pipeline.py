@@ -65,16 +65,7 @@ def train(
     _claim(run, recipe, resume)
     ds = open_dataset(recipe.data.dataset, data_root)
     labels = _labels(recipe, ds, str(recipe_path))
-    train_clips, test_clips = (
-        tuple(c for c in select(ds, ",".join(map(str, folds))) if c.label in labels)
-        for folds in (recipe.data.train_folds, recipe.data.test_folds)
-    )
-    for clips, folds in ((train_clips, recipe.data.train_folds), (test_clips, recipe.data.test_folds)):
-        if absent := set(labels) - {c.label for c in clips}:
-            raise UsageError(
-                f"{recipe_path}: data: folds {', '.join(map(str, folds))} have no clip of '{min(absent)}'",
-                "choose other folds, or name the labels to learn",
-            )
+    train_clips, test_clips = _clips(ds, recipe, labels, str(recipe_path))
     keras.one_thread()
     keras.optimisation()  # missing packages show now, not after an hour
     _check_budget(recipe, len(labels), gate)
@@ -84,7 +75,7 @@ def train(
     heard, also = through_devices(ds, train_clips, recipe.augment.devices)
     bare_features = features(heard, (*train_clips, *also), bare(recipe.front_end))
     data = training_set((*train_clips, *also), bare_features, labels, front_end, recipe)
-    test = test_set(test_clips, floored, labels, front_end, recipe.decision)
+    test = test_set(test_clips, floored, labels, front_end, recipe.decision, ds.multi_label)
     calibration = _calibration([floored[c.id] for c in train_clips], recipe)
     if not run.config.exists():
         with run.calibration.open("wb") as file:
@@ -154,11 +145,39 @@ def _claim(run: RunDir, recipe: Recipe, resume: bool) -> None:
 
 
 def _labels(recipe: Recipe, ds: Dataset, where: str) -> tuple[str, ...]:
-    if ds.multi_label:
-        raise UsageError(f"{where}: data: {ds.name} has several labels a clip", "choose a set with one label")
     if unknown := [label for label in recipe.data.labels if label not in ds.labels]:
         raise UsageError(f"{where}: data: {ds.name} has no label '{unknown[0]}'", ", ".join(ds.labels))
     return tuple(label for label in ds.labels if label in (recipe.data.labels or ds.labels))
+
+
+def _clips(
+    ds: Dataset, recipe: Recipe, labels: tuple[str, ...], where: str
+) -> tuple[tuple[Clip, ...], tuple[Clip, ...]]:
+    """Training and test clips; UsageError where a label has none.
+
+    Where several labels may hold, clips without any count too, and a label may be missing from the test: its
+    AUPRC is then left out of the mean.
+    """
+    data = recipe.data
+    parts = []
+    for folds, tested in ((data.train_folds, False), (data.test_folds, True)):
+        clips = select(ds, ",".join(map(str, folds)))
+        if not ds.multi_label:
+            clips = tuple(c for c in clips if c.label in labels)
+        held = {label for c in clips for label in (c.tags if ds.multi_label else (c.label,))} & set(labels)
+        absent = set(labels) - held
+        if absent and not (ds.multi_label and tested and held):
+            raise UsageError(
+                f"{where}: data: folds {', '.join(map(str, folds))} have no clip of '{min(absent)}'",
+                "choose other folds, or name the labels to learn",
+            )
+        parts.append(clips)
+    if data.annotator_shares and not any(c.shares for c in parts[0]):
+        raise UsageError(
+            f"{where}: data: {ds.name} does not say how many annotators heard a label",
+            "remove annotator_shares",
+        )
+    return parts[0], parts[1]
 
 
 def _features(

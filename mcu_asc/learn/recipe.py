@@ -55,6 +55,7 @@ class Data(Section):
     train_folds: tuple[int, ...]
     test_folds: tuple[int, ...]
     labels: tuple[str, ...] = ()  # a subset of the classes; () = all
+    annotator_shares: bool = field(default=False, metadata=LATER)  # learn how many heard a label, not a vote
 
     def __post_init__(self) -> None:
         if not self.train_folds or not self.test_folds:
@@ -185,6 +186,13 @@ class Recipe(Section):
     licence: str = "Apache-2.0"  # of the weights
     budget: Limits = field(default=Limits(), metadata=LATER)
     distill: Distill = field(default=Distill(), metadata=LATER)
+
+    @property
+    def multi_label(self) -> bool:
+        """Several labels of a clip may hold."""
+        from mcu_asc.audio.datasets import DATASETS
+
+        return DATASETS[self.data.dataset].multi_label
 
     @property
     def prunes(self) -> bool:

@@ -32,8 +32,9 @@ BEFORE_CONFIG = tuple(
 )
 COLUMNS = (
     "stage", "epoch", "lr", "loss", "sparsity", "clip_accuracy", "window_accuracy", "log_loss",
-    "mean_class_accuracy", "macro_log_loss",
+    "mean_class_accuracy", "macro_log_loss", "micro_auprc", "macro_auprc",
 )  # fmt: skip
+SHOWN = {"clip_accuracy": "accuracy per clip", "micro_auprc": "micro AUPRC"}  # of COLUMNS, in the picture
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Metrics:
 
 
 def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Loss and test accuracy over the epochs of all stages."""
+    """Loss and test accuracy (or AUPRC) over the epochs of all stages."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -139,15 +140,16 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     left = figure.add_subplot()
     right = left.twinx()
     first = 0
+    shown = "micro_auprc" if any(r.get("micro_auprc") for r in rows) else "clip_accuracy"
     for stage in dict.fromkeys(str(r["stage"]) for r in rows):
         own = [r for r in rows if r["stage"] == stage]
         left.plot([first + int(r["epoch"]) for r in own], [float(r["loss"]) for r in own], label=stage)
-        tested = [r for r in own if r["clip_accuracy"] != ""]
-        accuracy = [100 * float(r["clip_accuracy"]) for r in tested]
+        tested = [r for r in own if r[shown] != ""]
+        accuracy = [100 * float(r[shown]) for r in tested]
         right.plot([first + int(r["epoch"]) for r in tested], accuracy, "k.:")
         first += int(own[-1]["epoch"])
     left.set(xlabel="epoch", ylabel="training loss (augmented)")
-    right.set(ylabel="test accuracy per clip, % (dots)")
+    right.set(ylabel=f"test {SHOWN[shown]}, % (dots)")
     left.legend(loc="center right")
     new = path.with_name("new-" + path.name)
     figure.savefig(new, dpi=100)

@@ -23,6 +23,7 @@ from mcu_asc.errors import ToolMissing, UsageError
 from mcu_asc.learn import keras, rundir
 from mcu_asc.learn.convert import load_student, stages_of
 from mcu_asc.learn.keras import Keras
+from mcu_asc.learn.outputs import Outputs, outputs
 from mcu_asc.learn.recipe import Recipe
 from mcu_asc.nouns import FrontEndConfig
 
@@ -35,7 +36,6 @@ Call = Callable[[Floats], Floats]
 LAYOUTS = ("nrbc", "ncrb", "nbrc", "ncbr", "nrb", "nbr")
 STATISTICS = ("mean", "std", "scale", "zero_point")  # of a front end: what may differ from the student's
 PROBES = 8  # windows of noise that show whether a network gives logits or probabilities
-TINY = 1e-7  # probabilities are clipped here before their logarithm
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,7 @@ class Network:
     call: Call  # windows in its own layout, float32 -> (n, classes)
     labels: tuple[str, ...] = ()  # () = not known
     front_end: FrontEndConfig | None = None  # None: takes what the student takes
+    multi_label: bool | None = None
     seen: Mapping[str, str] = dataclasses.field(default_factory=dict)  # clips learnt from -> data set
     keras: Keras | None = None
 
@@ -58,7 +59,8 @@ class Teacher:
     name: str  # as the recipe has it
     network: Network
     layout: str  # of LAYOUTS
-    probabilities: bool  # its last operation is a softmax (or sigmoid)
+    means: Outputs
+    probabilities: bool  # its last operation is a softmax, or a sigmoid where several labels may hold
 
     def inputs(self, x: Floats, front_end: FrontEndConfig) -> Floats:
         """Windows of the student (n, rows, bands, channels), standardised by its front end, as ours."""
@@ -68,9 +70,9 @@ class Teacher:
         return arranged(x, self.layout)
 
     def logits(self, x: Floats, front_end: FrontEndConfig) -> Floats:
-        """(n, classes) for windows of the student; log probabilities of a network that ends in a softmax."""
+        """(n, classes) for windows of the student; as good as that for one that gives probabilities."""
         out = np.asarray(self.network.call(self.inputs(x, front_end)), np.float32)
-        return np.log(np.maximum(out, np.float32(TINY))) if self.probabilities else out
+        return self.means.logits(out.astype(np.float64)).astype(np.float32) if self.probabilities else out
 
 
 def restandardised(x: Floats, source: FrontEndConfig, target: FrontEndConfig) -> Floats:
@@ -111,6 +113,7 @@ def _of_run(path: Path) -> Network:
         _of_model(model, store.key(facts.encode(), *weights), str(path)),
         labels=made.labels,
         front_end=made.front_end,
+        multi_label=made.recipe.multi_label,
         seen=seen,
     )
 
@@ -175,7 +178,9 @@ def _of_onnx(path: Path) -> Network:
     if text is None:
         return found
     card = config.card_from_json(text)
-    return dataclasses.replace(found, labels=card.labels, front_end=card.front_end)
+    return dataclasses.replace(
+        found, labels=card.labels, front_end=card.front_end, multi_label=card.multi_label
+    )
 
 
 def read(path: Path) -> Network:
@@ -221,6 +226,13 @@ def _fitting(name: str, recipe: Recipe, labels: tuple[str, ...], tested: Sequenc
             f"{where} answers {_some(network.labels)}, the student {_some(labels)}",
             "train it on the same labels in the same order",
         )
+    if network.multi_label not in (None, recipe.multi_label):
+        kinds = ("one label a clip", "several labels a clip")
+        raise UsageError(
+            f"{where} was trained for {kinds[bool(network.multi_label)]}, the student for"
+            f" {kinds[recipe.multi_label]}",
+            "train it on the same data set",
+        )
     if network.front_end is not None:
         _check_front_end(where, network.front_end, recipe.front_end)
     dataset = recipe.data.dataset
@@ -239,8 +251,8 @@ def _fitting(name: str, recipe: Recipe, labels: tuple[str, ...], tested: Sequenc
             f" the student has {len(labels)} labels",
             "give one whose output is (n, labels)",
         )
-    sums_to_one = bool((out >= 0).all() and np.allclose(out.sum(1), 1, atol=1e-3))
-    return Teacher(name, network, layout, probabilities=sums_to_one)
+    means = outputs(recipe.multi_label)
+    return Teacher(name, network, layout, means, means.are_probabilities(out.astype(np.float64)))
 
 
 def _some(labels: Sequence[str]) -> str:

@@ -110,6 +110,15 @@ def one_hot(clips: Sequence[Clip], labels: Sequence[str]) -> Floats:
     return out
 
 
+def label_shares(clips: Sequence[Clip], labels: Sequence[str], annotators: bool = False) -> Floats:
+    """(clips, labels) float32 of clips with several labels: 1 where one holds, or what share heard it."""
+    out = np.zeros((len(clips), len(labels)), np.float32)
+    for row, clip in zip(out, clips, strict=True):
+        held = dict(clip.shares) if annotators else dict.fromkeys(clip.tags, 1.0)
+        row[:] = [held.get(label, 0.0) for label in labels]
+    return out
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
     """The training clips, ready to be drawn from."""
@@ -118,7 +127,7 @@ class TrainingSet:
     offset: NDArray[np.int64]  # (clips,) each clip's first row
     length: NDArray[np.int64]  # (clips,)
     starts: tuple[NDArray[np.int64], ...]  # per clip: where windows may start, those alive enough
-    y: Floats  # (clips, classes)
+    y: Floats  # (clips, classes) label shares
     front_end: FrontEndConfig  # with statistics
     recipe: Recipe
     device: NDArray[np.int64]  # (clips,) which of the devices recorded it
@@ -205,7 +214,9 @@ def training_set(
         offset=np.cumsum(length) - length,
         length=length,
         starts=tuple(starts),
-        y=one_hot(clips, labels),
+        y=label_shares(clips, labels, recipe.data.annotator_shares)
+        if recipe.multi_label
+        else one_hot(clips, labels),
         front_end=front_end,
         recipe=recipe,
         device=np.array([names.index(c.device) for c in clips]),
@@ -220,7 +231,7 @@ class TestSet:
 
     x: Floats  # (windows, rows, bands, channels) standardised
     alive: tuple[NDArray[np.int64], ...]  # per clip: alive rows of each of its windows
-    truth: NDArray[np.int64]  # (clips,)
+    truth: NDArray[np.int64]  # (clips,) class numbers; of several labels a clip (clips, labels) of 0 and 1
 
 
 def test_set(
@@ -229,6 +240,7 @@ def test_set(
     labels: Sequence[str],
     front_end: FrontEndConfig,
     rule: Decision,
+    multi_label: bool = False,
 ) -> TestSet:
     """Windows of the clips from rows with the soft floor (`front_end` without statistics gives the same)."""
     rows = front_end.rows
@@ -236,5 +248,7 @@ def test_set(
     return TestSet(
         x=real_input(np.concatenate(log2_q9), front_end),
         alive=tuple(count_alive(features[c.id].level_q9, rows, rule) for c in clips),
-        truth=one_hot(clips, labels).argmax(1),
+        truth=label_shares(clips, labels).astype(np.int64)
+        if multi_label
+        else one_hot(clips, labels).argmax(1),
     )

@@ -63,7 +63,8 @@ class Judge:
     def probabilities(self, result: ClipResult) -> NDArray[np.float64]:
         """Class probabilities of a clip by the card's decision rule."""
         alive = np.array([w.alive_rows for w in result.windows])
-        return decide(self.logits(result), alive, self.card.front_end.rows, self.card.decision)
+        card = self.card
+        return decide(self.logits(result), alive, card.front_end.rows, card.decision, card.multi_label)
 
 
 def score_clip(
@@ -146,8 +147,13 @@ def score_all(
     labels = judge.card.labels
     if ds.multi_label:
         raise UsageError(
-            f"data set {ds.name} has several labels a clip",
-            "a device's answer is one label: score another set",
+            f"data set {ds.name} has several labels a clip, a score counts answers of one label",
+            "metrics.csv of its training run has the AUPRC; bench and features work",
+        )
+    if judge.card.multi_label:
+        raise UsageError(
+            f"'{judge.card.name}' tells which of several labels hold, data set {ds.name} has one a clip",
+            "score a student that was trained on one label a clip",
         )
     for clip in clips:
         if clip.label not in labels:
