@@ -5,59 +5,7 @@
 @ s4 y, s5 stride, s6 end of y.
     .syntax unified
     .thumb
-    .equ FIXED_SHIFT, 12        @ ASC_FIXED_SHIFT
-
-    .macro OPERANDS wide        @ weights -> r3 (channel 0), r2 (channel 1); pixels 0, 1 -> r12, lr
-    .if \wide
-    ldr r3, [r1], #4
-    ldr r2, [r1], #4
-    ldr r12, [r0], #4
-    ldr lr, [r0], #4
-    .else
-    ldr r2, [r1], #4
-    ldr r12, [r0], #4
-    ldr lr, [r0], #4
-    sxtb16 r3, r2
-    sxtb16 r2, r2, ror #8
-    .endif
-    .endm
-
-    .macro K_PAIR wide
-    OPERANDS \wide
-    smlad r4, r12, r3, r4
-    smlad r8, r12, r2, r8
-    smlad r5, lr, r3, r5
-    smlad r9, lr, r2, r9
-    ldr r12, [r0], #4
-    ldr lr, [r0], #4
-    smlad r6, r12, r3, r6
-    smlad r10, r12, r2, r10
-    smlad r7, lr, r3, r7
-    smlad r11, lr, r2, r11
-    .endm
-
-    .macro OUTPUT sum, double, fixed @ multiplier r3, offset r12, right lr; r0 is free
-    .if \fixed
-    smmla \sum, \sum, r3, r12
-    ssat \sum, #8, \sum, asr #FIXED_SHIFT
-    .else
-    add r0, r12, \sum, asr #31
-    .if \double
-    lsl \sum, \sum, #1
-    .endif
-    smmlar \sum, \sum, r3, r0
-    asr \sum, \sum, lr
-    ssat \sum, #8, \sum
-    .endif
-    .endm
-
-    .macro SCALE fixed          @ of a channel
-    .if \fixed
-    ldm r1!, {r3, r12}
-    .else
-    ldm r1!, {r3, r12, lr}
-    .endif
-    .endm
+#include "asc_gemm4_parts.h"
 
 @ unroll: pairs of K in a turn of the loop.
     .macro GEMM name, double, wide, fixed, unroll
@@ -112,30 +60,7 @@
     cmp r0, r2
     bne 20b
     .align 2
-22: SCALE \fixed
-    OUTPUT r4, \double, \fixed
-    OUTPUT r5, \double, \fixed
-    OUTPUT r6, \double, \fixed
-    OUTPUT r7, \double, \fixed
-    SCALE \fixed
-    OUTPUT r8, \double, \fixed
-    OUTPUT r9, \double, \fixed
-    OUTPUT r10, \double, \fixed
-    OUTPUT r11, \double, \fixed
-    vmov r0, s4
-    vmov r3, s5
-    vmov r2, s6
-    bfi r4, r8, #8, #24
-    bfi r5, r9, #8, #24
-    bfi r6, r10, #8, #24
-    add r12, r0, r3, lsl #1
-    bfi r7, r11, #8, #24
-    strh r5, [r0, r3]
-    strh r4, [r0], #2
-    strh r6, [r12]
-    strh r7, [r12, r3]
-    vmov s4, r0
-    cmp r0, r2
+22: FINISH \double, \fixed
     bne 1b
     pop {r4-r11, pc}
     .size \name, . - \name

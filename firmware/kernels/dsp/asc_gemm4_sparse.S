@@ -5,24 +5,8 @@
 @ s0 columns, s4 y, s5 stride, s6 end of y.
     .syntax unified
     .thumb
+#include "asc_gemm4_parts.h"
     .equ GROUP, 8               @ blocks in a turn of the loop; asc_nn_dsp.h tells their format
-    .equ FIXED_SHIFT, 12        @ ASC_FIXED_SHIFT
-
-    .macro SMLADS_01
-    smlad r4, r12, r3, r4
-    smlad r8, r12, r2, r8
-    smlad r5, lr, r3, r5
-    smlad r9, lr, r2, r9
-    .endm
-
-    .macro SMLADS_23
-    ldr r12, [r0], #4
-    ldr lr, [r0], #4
-    smlad r6, r12, r3, r6
-    smlad r10, r12, r2, r10
-    smlad r7, lr, r3, r7
-    smlad r11, lr, r2, r11
-    .endm
 
     .macro BLOCK wide, at       @ what is skipped before it stands `at` bytes ahead
     ldrb r2, [r1, #\at]
@@ -38,51 +22,14 @@
     .endif
     ldr r12, [r0], #4
     ldr lr, [r0], #4
-    SMLADS_01
-    SMLADS_23
-    .if \wide
-    ldr r3, [r1], #4
-    ldr r2, [r1], #4
-    ldr r12, [r0], #4
-    ldr lr, [r0], #4
-    .else
-    ldr r2, [r1], #4
-    ldr r12, [r0], #4
-    ldr lr, [r0], #4
-    sxtb16 r3, r2
-    sxtb16 r2, r2, ror #8
-    .endif
-    SMLADS_01
-    SMLADS_23
+    PRODUCTS
+    K_PAIR \wide
     .endm
 
     .macro GO                   @ to block r2 of a group, or on
     tbh [pc, r2, lsl #1]
 9:  .hword (20f - 9b) / 2, (21f - 9b) / 2, (22f - 9b) / 2, (23f - 9b) / 2
     .hword (24f - 9b) / 2, (25f - 9b) / 2, (26f - 9b) / 2, (27f - 9b) / 2, (30f - 9b) / 2
-    .endm
-
-    .macro OUTPUT sum, double, fixed @ multiplier r3, offset r12, right lr; r0 is free
-    .if \fixed
-    smmla \sum, \sum, r3, r12
-    ssat \sum, #8, \sum, asr #FIXED_SHIFT
-    .else
-    add r0, r12, \sum, asr #31
-    .if \double
-    lsl \sum, \sum, #1
-    .endif
-    smmlar \sum, \sum, r3, r0
-    asr \sum, \sum, lr
-    ssat \sum, #8, \sum
-    .endif
-    .endm
-
-    .macro SCALE fixed          @ of a channel
-    .if \fixed
-    ldm r1!, {r3, r12}
-    .else
-    ldm r1!, {r3, r12, lr}
-    .endif
     .endm
 
     .macro SPARSE name, double, wide, fixed
@@ -119,30 +66,7 @@
     ldr r2, [r1], #GROUP + 4
     cmp r2, #GROUP
     bne 20b                     @ only the first group of a pair may be short
-30: SCALE \fixed
-    OUTPUT r4, \double, \fixed
-    OUTPUT r5, \double, \fixed
-    OUTPUT r6, \double, \fixed
-    OUTPUT r7, \double, \fixed
-    SCALE \fixed
-    OUTPUT r8, \double, \fixed
-    OUTPUT r9, \double, \fixed
-    OUTPUT r10, \double, \fixed
-    OUTPUT r11, \double, \fixed
-    vmov r0, s4
-    vmov r3, s5
-    vmov r2, s6
-    bfi r4, r8, #8, #24
-    bfi r5, r9, #8, #24
-    bfi r6, r10, #8, #24
-    add r12, r0, r3, lsl #1
-    bfi r7, r11, #8, #24
-    strh r5, [r0, r3]
-    strh r4, [r0], #2
-    strh r6, [r12]
-    strh r7, [r12, r3]
-    vmov s4, r0
-    cmp r0, r2
+30: FINISH \double, \fixed
     bne 1b
     pop {r4-r11, pc}
     .size \name, . - \name

@@ -86,25 +86,8 @@ asc_winograd_rest:
 @ r0 columns, r1 the stream of weights; s0 columns, s1 entry for passes 1 and 2, s2 for 0 and 3, s3 scales, s4 y,
 @ s5 two strides, s6 end of y, s7 end of the pass, s8 where the pass returns to, s9 and s10 bytes of the columns of the
 @ passes, s11 stride.
+#include "asc_winograd_parts.h"
     .equ UNROLL, 16
-    .equ FIXED_SHIFT, 12        @ ASC_FIXED_SHIFT
-
-    .macro K_PAIR
-    ldr r3, [r1], #4
-    ldr r2, [r1], #4
-    ldr r12, [r0, #4]
-    ldr lr, [r0, #8]
-    smlad r5, r12, r3, r5
-    smlad r9, r12, r2, r9
-    smlad r6, lr, r3, r6
-    smlad r10, lr, r2, r10
-    ldr r12, [r0, #12]
-    ldr lr, [r0], #64
-    smlad r7, r12, r3, r7
-    smlad r11, r12, r2, r11
-    smlad r4, lr, r3, r4
-    smlad r8, lr, r2, r8
-    .endm
 
     .macro FIRST_PAIR bias      @ the bias is in r4, r8; none: zero
     ldr r3, [r1], #4
@@ -160,51 +143,6 @@ asc_winograd_rest:
     adreq.w r3, 22f
     orr r3, r3, #1
     vmov \to, r3
-    .endm
-
-    .macro OUTPUT sum, fixed    @ multiplier r3, offset r12, right lr; r0 is free
-    .if \fixed
-    smmla \sum, \sum, r3, r12
-    ssat \sum, #8, \sum, asr #FIXED_SHIFT
-    .else
-    add r0, r12, \sum, asr #31
-    smmlar \sum, \sum, r3, r0
-    asr \sum, \sum, lr
-    ssat \sum, #8, \sum
-    .endif
-    .endm
-
-    .macro SCALE fixed          @ of a channel
-    .if \fixed
-    ldm r2!, {r3, r12}
-    .else
-    ldm r2!, {r3, r12, lr}
-    .endif
-    .endm
-
-    .macro OUTPUTS fixed        @ r2 scales
-    SCALE \fixed
-    OUTPUT r4, \fixed
-    OUTPUT r5, \fixed
-    OUTPUT r6, \fixed
-    OUTPUT r7, \fixed
-    SCALE \fixed
-    OUTPUT r8, \fixed
-    OUTPUT r9, \fixed
-    OUTPUT r10, \fixed
-    OUTPUT r11, \fixed
-    bfi r4, r8, #8, #24
-    bfi r5, r9, #8, #24
-    bfi r6, r10, #8, #24
-    bfi r7, r11, #8, #24
-    .endm
-
-    .macro STORE                @ r0 first pixel, r3 bytes to the next
-    add r12, r0, r3, lsl #1
-    strh r4, [r0]
-    strh r5, [r0, r3]
-    strh r6, [r12]
-    strh r7, [r12, r3]
     .endm
 
     .macro WINOGRAD name, fixed
@@ -277,7 +215,7 @@ asc_winograd_rest:
     .align 2
 4:  vmov s3, r1                 @ the stream goes on with the scales, then pass 3
     mov r2, r1
-    OUTPUTS \fixed
+    FOUR_PIXELS \fixed
     mov r1, r2
     vmov r0, s4
     vmov r3, s5
@@ -290,7 +228,7 @@ asc_winograd_rest:
     bx r2
     .align 2
 5:  vmov r2, s3
-    OUTPUTS \fixed
+    FOUR_PIXELS \fixed
     vmov r0, s4
     vmov r12, s11
     add r2, r0, #2

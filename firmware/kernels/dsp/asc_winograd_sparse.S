@@ -5,21 +5,8 @@
 @ s0 columns, s3 scales, s4 y, s5 two strides, s6 end of y, s11 stride.
     .syntax unified
     .thumb
+#include "asc_winograd_parts.h"
     .equ GROUP, 8               @ blocks in a turn of the loop; asc_nn_dsp.h tells their format
-    .equ FIXED_SHIFT, 12        @ ASC_FIXED_SHIFT
-
-    .macro K_PAIR               @ operands are there but for two
-    smlad r5, r12, r3, r5
-    smlad r9, r12, r2, r9
-    smlad r6, lr, r3, r6
-    smlad r10, lr, r2, r10
-    ldr r12, [r0, #12]
-    ldr lr, [r0], #64
-    smlad r7, r12, r3, r7
-    smlad r11, r12, r2, r11
-    smlad r4, lr, r3, r4
-    smlad r8, lr, r2, r8
-    .endm
 
     .macro BLOCK at             @ what is skipped before it stands `at` bytes ahead
     ldrb r2, [r1, #\at]
@@ -28,61 +15,12 @@
     ldr r2, [r1], #4
     ldr r12, [r0, #4]
     ldr lr, [r0, #8]
-    K_PAIR
-    ldr r3, [r1], #4
-    ldr r2, [r1], #4
-    ldr r12, [r0, #4]
-    ldr lr, [r0, #8]
+    PRODUCTS
     K_PAIR
     .endm
 
     .macro GO                   @ to block r2 of a group, or to what follows a pass; r3 is the table
     ldr pc, [r3, r2, lsl #2]
-    .endm
-
-    .macro OUTPUT sum, fixed    @ multiplier r3, offset r12, right lr; r0 is free
-    .if \fixed
-    smmla \sum, \sum, r3, r12
-    ssat \sum, #8, \sum, asr #FIXED_SHIFT
-    .else
-    add r0, r12, \sum, asr #31
-    smmlar \sum, \sum, r3, r0
-    asr \sum, \sum, lr
-    ssat \sum, #8, \sum
-    .endif
-    .endm
-
-    .macro SCALE fixed          @ of a channel
-    .if \fixed
-    ldm r2!, {r3, r12}
-    .else
-    ldm r2!, {r3, r12, lr}
-    .endif
-    .endm
-
-    .macro OUTPUTS fixed        @ r2 scales
-    SCALE \fixed
-    OUTPUT r4, \fixed
-    OUTPUT r5, \fixed
-    OUTPUT r6, \fixed
-    OUTPUT r7, \fixed
-    SCALE \fixed
-    OUTPUT r8, \fixed
-    OUTPUT r9, \fixed
-    OUTPUT r10, \fixed
-    OUTPUT r11, \fixed
-    bfi r4, r8, #8, #24
-    bfi r5, r9, #8, #24
-    bfi r6, r10, #8, #24
-    bfi r7, r11, #8, #24
-    .endm
-
-    .macro STORE                @ r0 first pixel, r3 bytes to the next
-    add r12, r0, r3, lsl #1
-    strh r4, [r0]
-    strh r5, [r0, r3]
-    strh r6, [r12]
-    strh r7, [r12, r3]
     .endm
 
     .macro SPARSE name, fixed
@@ -151,7 +89,7 @@
     GO
 30: mov r2, r1                  @ the stream goes on with the scales, then pass 3
     vmov s3, r1
-    OUTPUTS \fixed
+    FOUR_PIXELS \fixed
     mov r1, r2
     vmov r0, s4
     vmov r3, s5
@@ -163,7 +101,7 @@
     ldm sp, {r4-r11}
     GO
 33: vmov r2, s3
-    OUTPUTS \fixed
+    FOUR_PIXELS \fixed
     vmov r0, s4
     vmov r12, s11
     add r2, r0, #2
