@@ -194,3 +194,11 @@ def test_schedules_price_what_is_skipped(tmp_path: Path) -> None:
     dense = compiler.read(student()).graph
     whole, sparse_whole = (sum(op_cycles(g, op) for op in g.ops) for g in (dense, model.graph))
     assert sparse_whole < 0.4 * whole
+
+
+def test_a_kernel_that_saves_little_is_not_worth_its_code() -> None:
+    w = np.random.default_rng(0).integers(1, 100, (20, 1, 1, 32)).astype(np.int8)
+    few, many = ({form: forms.cost(n, w, form, False) for form in ("packed", "wide")} for n in (36, 400))
+    assert few["packed"].cycles - few["wide"].cycles > 3 * (few["wide"].bytes - few["packed"].bytes)
+    assert min(few, key=lambda form: forms.price(few[form])) == "packed"
+    assert min(many, key=lambda form: forms.price(many[form])) == "wide"

@@ -27,17 +27,18 @@ class _Form(NamedTuple):
     block: float  # a sparse block
     once: float  # bias and outputs
     pair_bytes: int
+    code: int  # bytes of a kernel that a model may have only for one layer
 
 
 _FORMS = {
-    "packed": _Form(4, 17, 37, 52, 4),
-    "wide": _Form(4, 16, 35, 40, 8),
-    "winograd": _Form(8, 16, 35, 230, 8),
+    "packed": _Form(4, 17, 37, 52, 4, 0),
+    "wide": _Form(4, 16, 35, 40, 8, 1000),
+    "winograd": _Form(8, 16, 35, 230, 8, 1800),
 }
 FORMS = (*_FORMS,)
 SMALLEST = FORMS[0]
 _GROUP_CYCLES, _GROUP_BYTES = 8.0, 12
-_KERNEL_BYTES = 1300  # code that a model may have only for one layer
+_SPARSE_CODE = 1300  # bytes
 _COLUMN = 5.75  # cycles a value of K, 4 pixels
 _ROW = 12.0  # cycles a run of K
 _WINOGRAD_CALL, _WINOGRAD_COLUMN = 40.0, 8.9  # cycles a call, a channel of it
@@ -51,7 +52,7 @@ def price(w: Weights, wait_states: int = 0) -> float:
 
     wait_states  that each word read from flash costs
     """
-    code = _KERNEL_BYTES if w.skips else 0
+    code = _FORMS[w.form].code + _SPARSE_CODE * w.skips
     return w.cycles + wait_states * w.words + CYCLES_PER_BYTE * (w.bytes + code)
 
 
