@@ -4,7 +4,7 @@
     tools/sparsity.py [STUDENT.tflite] [--markdown] [--layers]
 
 Weights of the convolutions (the first one and the last layer left dense) are made zero at random: blocks of
-the shape that the kernels skip, single weights, or whole channels, which are then removed.  What such a
+the shape that the kernels skip, single weights, whole channels, which are then removed, or both.  What such a
 network says does not matter here: only what it costs.  Cycles are estimates of the emulated Cortex-M4 in the
 firmware that `mcu-asc build` makes.
 """
@@ -23,14 +23,15 @@ from numpy.typing import NDArray
 from mcu_asc import compiler, paths
 from mcu_asc.nouns import BLOCK
 
-ROWS = (
-    ("dense", "block", 0.0),
-    ("zero blocks", "block", 0.5),
-    ("zero blocks", "block", 0.75),
-    ("zero blocks", "block", 0.9),
-    ("zero weights, unstructured", "weight", 0.5),
-    ("channels removed", "channel", 0.25),
-    ("channels removed", "channel", 0.5),
+ROWS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (  # what is zeroed, one kind after the other
+    ("dense", ()),
+    ("zero blocks", (("block", 0.5),)),
+    ("zero blocks", (("block", 0.75),)),
+    ("zero blocks", (("block", 0.9),)),
+    ("zero weights, unstructured", (("weight", 0.5),)),
+    ("channels removed", (("channel", 0.25),)),
+    ("channels removed", (("channel", 0.5),)),
+    ("half of the channels, half of the blocks left", (("channel", 0.5), ("block", 0.5))),
 )
 
 
@@ -100,8 +101,12 @@ def main() -> None:
     content = args.student.read_bytes()
     table = [("sparsity", "", "M MAC", "M cycles", "faster", "flash KiB", "of the dense")]
     dense = None
-    for name, kind, share in ROWS:
-        model = compiler.read(pruned(content, kind, share))
+    for name, steps in ROWS:
+        zeroed, stays = content, 1.0
+        for seed, (kind, part) in enumerate(steps):
+            zeroed, stays = pruned(zeroed, kind, part, seed=seed), stays * (1 - part)
+        share = 1 - stays
+        model = compiler.read(zeroed)
         with tempfile.TemporaryDirectory() as temporary:
             run = bench.run(model, Path(temporary) / "firmware")
         dense = dense or run
