@@ -32,6 +32,8 @@ FENCES = {  # third party -> the only rooms that may import it
     "tensorflow": {"learn"},
     "tf_keras": {"learn"},
     "tensorflow_model_optimization": {"learn"},
+    "onnx": {"learn"},
+    "onnx2tf": {"learn"},
     "onnxruntime": {"learn"},
     "unicorn": {"device"},
     "capstone": {"device"},

@@ -15,6 +15,7 @@ from mcu_asc.cli.export import export
 from mcu_asc.cli.features import features
 from mcu_asc.cli.fit import fit
 from mcu_asc.cli.flash import flash
+from mcu_asc.cli.import_ import import_
 from mcu_asc.cli.monitor import monitor
 from mcu_asc.cli.score import score
 from mcu_asc.cli.train import train
@@ -25,6 +26,7 @@ VERBS: tuple[click.Command, ...] = (
     train,
     fit,
     export,
+    import_,
     data,
     check,
     build,

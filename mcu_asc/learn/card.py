@@ -6,6 +6,7 @@ needs no TensorFlow, writing does (its schema has the object form that can be pa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mcu_asc import config
@@ -40,17 +41,39 @@ def name_layers(content: bytes) -> bytes:
 
     The converter joins the names of all that it fused: "model/quant_stem_relu/Relu;..;model/quant_stem/Conv".
     """
+
+    def own(name: str, kind: str) -> str:
+        scopes = name.rsplit(";", maxsplit=1)[-1].split("/")
+        return scopes[-2].removeprefix("quant_") if len(scopes) > 1 else ""
+
+    return _renamed(content, own)
+
+
+def name_kinds(content: bytes) -> bytes:
+    """The same model, its layers' outputs called by kind and number ("conv_2d_1"): where no name says more."""
+    seen: dict[str, int] = {}
+
+    def numbered(name: str, kind: str) -> str:
+        seen[kind] = seen.get(kind, 0) + 1
+        return f"{kind.lower()}_{seen[kind]}"
+
+    return _renamed(content, numbered)
+
+
+def _renamed(content: bytes, name_of: Callable[[str, str], str]) -> bytes:
+    """The same model, each op's output called `name_of(name, kind)` where that is a new name."""
     keras.tensorflow()
     import flatbuffers
     from tensorflow.lite.python import schema_py_generated as schema
 
+    kinds = {number: kind for kind, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     graph = model.subgraphs[0]
     taken = {t.name for t in graph.tensors}
     for op in graph.operators:
         tensor = graph.tensors[op.outputs[0]]
-        scopes = tensor.name.decode().split(";")[-1].split("/")
-        name = scopes[-2].removeprefix("quant_").encode() if len(scopes) > 1 else b""
+        kind = kinds[model.operatorCodes[op.opcodeIndex].builtinCode]
+        name = name_of(tensor.name.decode(), kind).encode()
         if name and name not in taken:
             tensor.name = name
             taken.add(name)

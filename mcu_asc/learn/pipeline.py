@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mcu_asc import __version__, config, store
 from mcu_asc.audio.datasets import Dataset, open_dataset, select
 from mcu_asc.audio.devices import through_devices
-from mcu_asc.audio.features import features, windows
+from mcu_asc.audio.features import features
 from mcu_asc.audio.frontend import Features, tables
 from mcu_asc.errors import UsageError
 from mcu_asc.learn import keras, rundir
@@ -34,6 +34,7 @@ from mcu_asc.learn.windows import (
     TestSet,
     TrainingSet,
     bare,
+    calibration_windows,
     real_input,
     test_set,
     training_set,
@@ -193,10 +194,7 @@ def _features(
 def _calibration(features: Sequence[Features], recipe: Recipe) -> NDArray[np.int16]:
     """Un-augmented training windows as the device computes them, spread over the clips."""
     rows, hop = recipe.front_end.rows, recipe.decision.hop_rows
-    every = np.concatenate([windows(f.log2_q9, rows, hop) for f in features])
-    rng = np.random.default_rng(recipe.train.seed)
-    chosen: NDArray[np.int16] = every[np.sort(rng.permutation(len(every))[:CALIBRATION_WINDOWS])]
-    return chosen
+    return calibration_windows(features, rows, hop, CALIBRATION_WINDOWS, recipe.train.seed)
 
 
 def _describe(

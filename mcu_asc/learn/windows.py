@@ -225,6 +225,16 @@ def training_set(
     )
 
 
+def calibration_windows(
+    features: Sequence[Features], rows: int, hop_rows: int, count: int, seed: int
+) -> NDArray[np.int16]:
+    """At most `count` windows (n, rows, bands) of the clips as the device computes them, spread over them."""
+    every = np.concatenate([windows(f.log2_q9, rows, hop_rows) for f in features])
+    rng = np.random.default_rng(seed)
+    chosen: NDArray[np.int16] = every[np.sort(rng.permutation(len(every))[:count])]
+    return chosen
+
+
 @dataclass(frozen=True, eq=False)
 class TestSet:
     """Clips cut into windows as the device cuts them."""
