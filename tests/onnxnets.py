@@ -83,7 +83,7 @@ def flat(
     x = net.add("Relu", net.norm(net.conv(x, 6, 8), 8))
     x = net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
     x = net.add("Flatten", x, axis=1)
-    return net.model(net.gemm(x, 8 * (rows // 4) * (bands // 4), classes), [batch, 1, rows, bands], classes)
+    return net.model(net.gemm(x, 8 * (rows // 4) * (bands // 4), classes), ["batch", 1, rows, bands], classes)
 
 
 def depthwise(rows: int = 20, bands: int = 16, classes: int = 4, seed: int = 0) -> ModelProto:

@@ -15,8 +15,6 @@ from mcu_asc.errors import UsageError
 if TYPE_CHECKING:
     from mcu_asc.learn.importing import Imported
 
-LAYOUTS = ("1,rows,bands", "1,bands,rows", "rows,bands,1", "bands,rows,1", "rows,bands", "bands,rows")
-
 
 def _numbers(text: str | None, option: str) -> tuple[float, ...]:
     """ "1,2.5" or a file of such numbers -> floats."""
@@ -52,7 +50,7 @@ def _names(text: str | None) -> tuple[str, ...]:
     help="What it was trained on: features .npz, recipe .toml, card .json, .tflite, or a name. "
     "[default: the model's metadata]",
 )
-@click.option("--labels", help="In the order of the outputs: a,b,c or a file. [default: as --front-end says]")
+@click.option("--labels", help="In the order of the outputs: a,b,c or a file. [default: see --front-end]")
 @click.option(
     "--layout", default="", type=click.Choice(("", *LAYOUTS)), help="Axes of the input after the batch."
 )
@@ -69,9 +67,7 @@ def _names(text: str | None) -> tuple[str, ...]:
     "--tolerance", default=1e-3, show_default=True, type=click.FloatRange(min=0), help="Of float outputs."
 )
 @click.option("--licence", default="", help="Of the weights, for the card.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder for student.tflite. [default: runs/MODEL]"
-)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write. [default: runs/MODEL]")
 @json_option
 def import_(
     model: Path,
@@ -147,12 +143,11 @@ def _print(r: Imported) -> None:
         )
     out.print(table)
     out.print(
-        f"same answer in float and int8: {100 * r.agreement:.2f} % of windows; logits differ by {r.error_rms:.3f} RMS"
+        f"same answer in float and int8: {100 * r.agreement:.2f} % of windows; "
+        f"logits differ by {r.error_rms:.3f} RMS"
     )
     if r.heard:
-        out.print(
-            "note: these clips also calibrated, and training has most likely heard them: give --test-folds"
-        )
+        out.print("note: these clips also calibrated, training has most likely heard them: give --test-folds")
     for note in r.notes:
         out.print(f"note: {note}", markup=False)
     out.print(f"wrote {r.tflite}; next: mcu-asc check {r.tflite}", markup=False)

@@ -50,7 +50,7 @@ def name_layers(content: bytes) -> bytes:
 
 
 def name_kinds(content: bytes) -> bytes:
-    """The same model, its layers' outputs called by kind and number ("conv_2d_1"): where no name says more."""
+    """The same model, its layers' outputs called by kind and number ("conv_2d_1")."""
     seen: dict[str, int] = {}
 
     def numbered(name: str, kind: str) -> str:

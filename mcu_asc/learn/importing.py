@@ -45,7 +45,7 @@ class Wanted:
     test_folds: str = ""  # that are scored; "" = those that calibrate
     front_end: str = ""  # see stated.py; "" = the model's metadata
     labels: tuple[str, ...] = ()  # in the order of the outputs
-    layout: str = ""  # of onnx.LAYOUTS
+    layout: str = ""  # of teachers.LAYOUTS
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     unit: str = "log2"  # of mean and std: stated.UNITS
@@ -251,13 +251,11 @@ def _suspicions(int8: Scores, exact: Scores, classes: int) -> tuple[str, ...]:
     found = []
     if exact.clip_accuracy <= 1.5 * chance:
         found.append(
-            f"float accuracy {100 * exact.clip_accuracy:.1f} % is near chance: is the order of the labels, the "
-            "front end or mean and std another than in training?"
+            f"float accuracy {100 * exact.clip_accuracy:.1f} % is near chance: is the order of the labels, "
+            "the front end or mean and std another than in training?"
         )
     elif int8.clip_accuracy < exact.clip_accuracy - 0.03:
-        found.append(
-            "int8 costs more than 3 points: train with quantisation in mind, or calibrate on more folds"
-        )
+        found.append("int8 costs more than 3 points: calibrate on more folds, or train quantisation-aware")
     return tuple(found)
 
 

@@ -1,6 +1,6 @@
 """A student trained elsewhere (PyTorch) and exported to ONNX -> the int8 .tflite that `export` writes.
 
-    model.onnx -> OnnxNet -> Keras (onnx2tf) -> float .tflite, held against onnxruntime -> int8 .tflite with card
+    model.onnx -> OnnxNet -> Keras (onnx2tf) -> float .tflite, held against onnxruntime -> int8 .tflite
 
 Each step is a function between the types below; `importing.py` joins them with a data set.  What onnx2tf gets
 wrong or leaves in another order of axes shows as float outputs that differ, and is refused before anything is
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from mcu_asc.errors import AscError, ToolMissing, UsageError
 from mcu_asc.learn import keras
 from mcu_asc.learn.keras import Keras
+from mcu_asc.learn.teachers import LAYOUTS
 
 Floats = NDArray[np.float32]
 Proto = Any  # onnx.ModelProto
@@ -36,8 +37,6 @@ INSTALL = "pip install 'mcu-asc[train,onnx]'"
 MIN_OPSET = 9
 CARD_KEY = "mcu_asc"  # of the model's metadata: a card's JSON, as a file of features holds it
 NORMALISERS = ("Softmax", "LogSoftmax")  # at the end: left out, because the decision rule wants logits
-LAYOUTS = ("1,rows,bands", "1,bands,rows", "rows,bands,1", "bands,rows,1", "rows,bands", "bands,rows")
-"""What the axes of the model's input mean, the batch before them left out."""
 TOLERANCE = 1e-3  # of the largest float output: what the float .tflite may differ by from onnxruntime
 
 
@@ -99,7 +98,7 @@ def load(path: Path) -> OnnxNet:
     if len(shape) not in (2, 3):
         raise UsageError(
             f"{path}: input '{inputs[0].name}' has {len(shape) + 1} axes",
-            "export with (batch, 1, rows, bands), see --layout",
+            "export with (batch, 1, rows, bands): --layout ncrb",
         )
     if batch not in (0, 1):
         raise UsageError(f"{path} has a fixed batch of {batch}", "export with batch 1 or a dynamic one")
@@ -117,20 +116,20 @@ def load(path: Path) -> OnnxNet:
 class Layout:
     """Which axis of the model's input is which."""
 
-    axes: str  # of LAYOUTS
+    axes: str  # of LAYOUTS: n(umber), c(hannels), r(ows), b(ands)
     rows: int
     bands: int
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the model's input, without the batch."""
-        sizes = {"1": 1, "rows": self.rows, "bands": self.bands}
-        return tuple(sizes[a] for a in self.axes.split(","))
+        sizes = {"c": 1, "r": self.rows, "b": self.bands}
+        return tuple(sizes[a] for a in self.axes[1:])
 
     @property
     def turned(self) -> bool:
         """Bands come before rows."""
-        return self.axes.index("bands") < self.axes.index("rows")
+        return self.axes.index("b") < self.axes.index("r")
 
     def arrange(self, x: Floats) -> Floats:
         """The front end's windows (n, rows, bands, 1) as the model wants them, (n, *shape)."""
@@ -162,15 +161,16 @@ def layout_of(net: OnnxNet, bands: int, rows: int, asked: str = "") -> Layout:
 
 
 def _layout_hint(fits: Sequence[Layout]) -> str:
-    return "give " + " or ".join(f"--layout {f.axes}" for f in fits) if fits else "check --front-end"
+    meaning = ": n(umber), c(hannels), r(ows of time), b(ands)"
+    return (
+        "give " + " or ".join(f"--layout {f.axes}" for f in fits) + meaning if fits else "check --front-end"
+    )
 
 
 def _fit(shape: tuple[int, ...], axes: str, bands: int, rows: int) -> Layout | None:
-    names = axes.split(",")
-    if len(names) != len(shape):
+    if len(axes) != 1 + len(shape):
         return None
-    found = dict(zip(names, shape, strict=True))
-    layout = Layout(axes, found["rows"] or rows, bands)
+    layout = Layout(axes, shape[axes.index("r") - 1] or rows, bands)
     return layout if all(n in (0, m) for n, m in zip(shape, layout.shape, strict=True)) else None
 
 
@@ -274,7 +274,7 @@ def to_keras(net: OnnxNet, layout: Layout) -> Keras:
 def _converted(net: OnnxNet, layout: Layout) -> Keras:
     """onnx2tf's Keras model; its input is NHWC where the model's is (1, 1, .., ..), else as in the model."""
     said = io.StringIO()
-    channels_first = layout.axes.startswith("1,")
+    channels_first = layout.axes.startswith("nc")
     door("onnx2tf")
     proto = type(net.proto)()
     proto.CopyFrom(net.proto)  # it writes into what it is given
@@ -373,7 +373,7 @@ def refuse_different(found: Parity, labels: Sequence[str], where: str) -> None:
     """UsageError naming the worst output where the error is above the limit."""
     if not found.max_error <= found.limit:
         raise UsageError(
-            f"{where}: the converted model differs: output '{labels[found.output]}' of window {found.window} is "
-            f"{found.found:.6g}, onnxruntime says {found.expected:.6g} (limit {found.limit:.2g})",
+            f"{where}: the converted model differs: output '{labels[found.output]}' of window {found.window} "
+            f"is {found.found:.6g}, onnxruntime says {found.expected:.6g} (limit {found.limit:.2g})",
             "a conversion that is wrong; try another --layout, or export without reshapes and flattens",
         )

@@ -17,9 +17,7 @@ from mcu_asc.learn.card import read_card
 from mcu_asc.learn.recipe import load
 from mcu_asc.nouns import Decision, FrontEndConfig, ModelCard
 
-UNITS: Mapping[
-    str, tuple[float, bool]
-] = {  # unit -> (octaves in one of it, is it relative to full scale 1.0)
+UNITS: Mapping[str, tuple[float, bool]] = {  # unit -> (octaves in one, relative to full scale)
     "log2": (1.0, False),
     "ln": (1 / math.log(2), True),
     "log10": (math.log2(10), True),
