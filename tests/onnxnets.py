@@ -73,10 +73,8 @@ class Net:
         return made
 
 
-def flat(
-    rows: int = 20, bands: int = 16, classes: int = 4, seed: int = 0, batch: int | str = "batch"
-) -> ModelProto:
-    """conv-bn-relu-pool, twice, then a flatten over (channels, rows, bands): the order of which must survive."""
+def flat(rows: int = 20, bands: int = 16, classes: int = 4, seed: int = 0) -> ModelProto:
+    """conv-bn-relu-pool, twice, then a flatten over (channels, rows, bands): its order must survive."""
     net = Net(seed)
     x = net.add("Relu", net.norm(net.conv("x", 1, 6), 6))
     x = net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])

@@ -51,9 +51,7 @@ def _names(text: str | None) -> tuple[str, ...]:
     "[default: the model's metadata]",
 )
 @click.option("--labels", help="In the order of the outputs: a,b,c or a file. [default: see --front-end]")
-@click.option(
-    "--layout", default="", type=click.Choice(("", *LAYOUTS)), help="Axes of the input after the batch."
-)
+@click.option("--layout", default="", help="ncrb, ncbr, nrbc, nbrc, nrb or nbr. [default: as its shape says]")
 @click.option("--mean", help="Of the features in training: one number, or one a band.")
 @click.option("--std", help="As --mean.")
 @click.option(

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from mcu_asc.errors import AscError, ToolMissing, UsageError
 from mcu_asc.learn import keras
 from mcu_asc.learn.keras import Keras
-from mcu_asc.learn.teachers import LAYOUTS
+from mcu_asc.learn.teachers import LAYOUTS, arranged
 
 Floats = NDArray[np.float32]
 Proto = Any  # onnx.ModelProto
@@ -133,8 +133,7 @@ class Layout:
 
     def arrange(self, x: Floats) -> Floats:
         """The front end's windows (n, rows, bands, 1) as the model wants them, (n, *shape)."""
-        ordered = x.transpose(0, 2, 1, 3) if self.turned else x
-        return np.ascontiguousarray(ordered).reshape(len(x), *self.shape)
+        return arranged(x, self.axes)
 
 
 def layout_of(net: OnnxNet, bands: int, rows: int, asked: str = "") -> Layout:
@@ -170,8 +169,10 @@ def _layout_hint(fits: Sequence[Layout]) -> str:
 def _fit(shape: tuple[int, ...], axes: str, bands: int, rows: int) -> Layout | None:
     if len(axes) != 1 + len(shape):
         return None
-    layout = Layout(axes, shape[axes.index("r") - 1] or rows, bands)
-    return layout if all(n in (0, m) for n, m in zip(shape, layout.shape, strict=True)) else None
+    found = shape[axes.index("r") - 1]
+    layout = Layout(axes, found or rows, bands)
+    known = tuple(m if a == "r" else n for a, n, m in zip(axes[1:], shape, layout.shape, strict=True))
+    return layout if known == layout.shape else None  # only time may be left open
 
 
 # ---- onnxruntime -------------------------------------------------------------------------------
