@@ -26,7 +26,7 @@ $(VENV)/.core: pyproject.toml tools/setup $(C_SRC) $(FOLDERS)
 	PYTHON=$(PYTHON) tools/setup $(VENV) oracle
 	touch $@
 $(VENV)/.dev: pyproject.toml tools/setup $(C_SRC) $(FOLDERS)
-	PYTHON=$(PYTHON) tools/setup $(VENV) train,dev
+	PYTHON=$(PYTHON) tools/setup $(VENV) train,onnx,dev
 	touch $@ $(VENV)/.core
 
 format: $(VENV)/.dev

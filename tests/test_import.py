@@ -152,12 +152,30 @@ def test_every_layout_gives_the_same(layout: str, tmp_path: Path) -> None:
     graph.node.insert(0, helper.make_node("Transpose", ["y"], ["z"], name="turn", perm=order))
     graph.node.insert(1, helper.make_node("Reshape", ["z", "wanted"], ["x"], name="shape"))
     net = onnx.load(save(inner, tmp_path))
-    found = onnx.layout_of(net, 16, 20)
+    found = onnx.layout_of(net, CFG)
     assert found == turned
     ours = onnx.fixed(net, found)
     np.testing.assert_allclose(onnx.run_onnx(ours, found, x), expected, atol=1e-5)
     content = onnx.float_tflite(onnx.to_keras(ours, found))
     np.testing.assert_allclose(onnx.run_tflite(content, x), expected, atol=1e-4)
+
+
+def test_two_channels(data: Path, tmp_path: Path) -> None:
+    """Deltas: the file of features has them, the network takes them before rows and bands."""
+    cfg = dataclasses.replace(CFG, deltas=3)
+    source = stated.Stated(cfg, Decision(hop_rows=2, alive_db=-60.0), (), "here")
+    ds, npz = open_dataset("folders", data), tmp_path / "two.npz"
+    table.write_table(npz, ds, ds.clips, source)
+    with np.load(npz) as saved:
+        x = saved["x"]
+    assert x.shape[1:] == (20, 16, 2)
+    net = onnxnets.Net()
+    pooled = net.add("GlobalAveragePool", net.add("Relu", net.conv("x", 2, 6)))
+    made = net.model(net.gemm(net.add("Flatten", pooled), 6, 4), ["n", 2, 20, 16], 4)
+    path = save(made, tmp_path)
+    found = import_onnx(wanted(path, npz), data, tmp_path / "out", compiler.read)
+    assert found.layout == "ncrb" and found.agreement > 0.9
+    assert compiler.read(found.tflite).graph.tensors[0].shape == (1, 20, 16, 2)
 
 
 def test_a_normaliser_at_the_end_is_left_out(data: Path, features: Path, tmp_path: Path) -> None:
@@ -296,16 +314,17 @@ def net_of(*shape: int) -> onnx.OnnxNet:
 
 
 def test_layouts_that_are_not_clear_are_asked_for() -> None:
-    assert onnx.layout_of(net_of(1, 50, 64), 64, 50).axes == "ncrb"
-    assert onnx.layout_of(net_of(1, 64, 0), 64, 50) == Layout("ncbr", 50, 64)
+    fe = FrontEndConfig()  # 50 rows of 64 bands
+    assert onnx.layout_of(net_of(1, 50, 64), fe).axes == "ncrb"
+    assert onnx.layout_of(net_of(1, 64, 0), fe) == Layout("ncbr", 50, 64)
     with pytest.raises(UsageError, match="in 2 ways") as error:
-        onnx.layout_of(net_of(1, 64, 64), 64, 50)
+        onnx.layout_of(net_of(1, 64, 64), fe)
     assert "--layout ncrb or --layout ncbr" in error.value.hint
-    assert onnx.layout_of(net_of(1, 64, 64), 64, 50, "ncbr") == Layout("ncbr", 64, 64)
-    with pytest.raises(UsageError, match="no axis of the front end's 64 bands"):
-        onnx.layout_of(net_of(1, 40, 50), 64, 50)
+    assert onnx.layout_of(net_of(1, 64, 64), fe, "ncbr") == Layout("ncbr", 64, 64)
+    with pytest.raises(UsageError, match="does not fit the front end's 64 bands"):
+        onnx.layout_of(net_of(1, 40, 50), fe)
     with pytest.raises(UsageError, match="cannot be nrb"):
-        onnx.layout_of(net_of(1, 50, 64), 64, 50, "nrb")
+        onnx.layout_of(net_of(1, 50, 64), fe, "nrb")
 
 
 def test_labels_must_be_as_many_as_outputs(data: Path, features: Path, tmp_path: Path) -> None:

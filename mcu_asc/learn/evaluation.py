@@ -128,13 +128,7 @@ def _micro(content: bytes) -> Run:
 
 def _lite(content: bytes) -> Run:
     """TensorFlow Lite's optimised kernels: fast, now and then one step off the reference."""
-    tf = keras.tensorflow()
-    import warnings
-
-    with warnings.catch_warnings():  # of its move to another package
-        warnings.simplefilter("ignore")
-        interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
-    interpreter.allocate_tensors()
+    interpreter = keras.interpreter(content)
     source, shape = (interpreter.get_input_details()[0][name] for name in ("index", "shape"))
     sink = interpreter.get_output_details()[0]["index"]
 

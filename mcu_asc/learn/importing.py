@@ -25,7 +25,6 @@ from mcu_asc.learn.evaluation import INTERPRETERS, Scores, scores
 from mcu_asc.learn.onnx import Layout, OnnxNet, Parity
 from mcu_asc.learn.progress import Progress, silent
 from mcu_asc.learn.stated import Stated, of_card, stated, with_given
-from mcu_asc.learn.table import refuse_deltas
 from mcu_asc.learn.windows import calibration_windows, real_input, with_statistics
 from mcu_asc.nouns import Clip, FrontEndConfig, ModelCard
 
@@ -92,13 +91,13 @@ def import_onnx(
     keras.one_thread()
     net = onnx.load(wanted.model)
     source = _source(wanted, net)
-    refuse_deltas(source.front_end.deltas)
-    layout = onnx.layout_of(net, source.front_end.bands, source.front_end.rows, wanted.layout)
+    layout = onnx.layout_of(net, source.front_end, wanted.layout)
     front_end = dataclasses.replace(source.front_end, rows=layout.rows)
     tables(front_end)  # refuses what the C cannot run
     ds = open_dataset(wanted.data, data_root)
     ours = onnx.fixed(net, layout)
-    classes = onnx.run_onnx(ours, layout, np.zeros((1, layout.rows, layout.bands, 1), np.float32)).shape[1]
+    silence = np.zeros((1, layout.rows, layout.bands, layout.channels), np.float32)
+    classes = onnx.run_onnx(ours, layout, silence).shape[1]
     labels, notes = _labels(wanted, source, ds, classes)
     teach, test = (_clips(ds, folds, labels) for folds in (wanted.folds, wanted.test_folds or wanted.folds))
 

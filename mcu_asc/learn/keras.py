@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -78,6 +79,16 @@ def optimisation() -> ModuleType:
         raise ToolMissing(f"QAT needs the model optimisation toolkit: {error}", INSTALL) from error
     module: ModuleType = tensorflow_model_optimization
     return module
+
+
+def interpreter(content: bytes) -> Any:
+    """TensorFlow Lite's interpreter of a .tflite, on one thread, ready to be fed."""
+    lite = tensorflow().lite
+    with warnings.catch_warnings(), quiet():  # of its move to another package, and of its delegate
+        warnings.simplefilter("ignore")
+        made = lite.Interpreter(model_content=content, num_threads=1)
+        made.allocate_tensors()
+    return made
 
 
 def one_thread() -> None:

@@ -29,6 +29,7 @@ from mcu_asc.errors import AscError, ToolMissing, UsageError
 from mcu_asc.learn import keras
 from mcu_asc.learn.keras import Keras
 from mcu_asc.learn.teachers import LAYOUTS, arranged
+from mcu_asc.nouns import FrontEndConfig
 
 Floats = NDArray[np.float32]
 Proto = Any  # onnx.ModelProto
@@ -119,11 +120,12 @@ class Layout:
     axes: str  # of LAYOUTS: n(umber), c(hannels), r(ows), b(ands)
     rows: int
     bands: int
+    channels: int = 1  # 2 with deltas
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the model's input, without the batch."""
-        sizes = {"c": 1, "r": self.rows, "b": self.bands}
+        sizes = {"c": self.channels, "r": self.rows, "b": self.bands}
         return tuple(sizes[a] for a in self.axes[1:])
 
     @property
@@ -132,28 +134,27 @@ class Layout:
         return self.axes.index("b") < self.axes.index("r")
 
     def arrange(self, x: Floats) -> Floats:
-        """The front end's windows (n, rows, bands, 1) as the model wants them, (n, *shape)."""
+        """The front end's windows (n, rows, bands, channels) as the model wants them, (n, *shape)."""
         return arranged(x, self.axes)
 
 
-def layout_of(net: OnnxNet, bands: int, rows: int, asked: str = "") -> Layout:
-    """The layout of the input of a model that works on `bands` bands; `rows` where the model leaves it open.
+def layout_of(net: OnnxNet, front_end: FrontEndConfig, asked: str = "") -> Layout:
+    """The layout of a model's input; how many rows is the model's to say, or else the front end's.
 
     Recognised where one reading fits the shape, else `asked` must say it.  UsageError otherwise.
     """
-    fits = [found for axes in LAYOUTS if (found := _fit(net.shape, axes, bands, rows))]
+    fits = [found for axes in LAYOUTS if (found := _fit(net.shape, axes, front_end))]
+    wanted = f"{front_end.bands} bands" + (", 2 channels" if front_end.deltas else "")
     size = " x ".join(str(n or "?") for n in net.shape)
     if asked:
         if chosen := [f for f in fits if f.axes == asked]:
             return chosen[0]
-        raise UsageError(
-            f"{net.where}: input {size} cannot be {asked} with {bands} bands", _layout_hint(fits)
-        )
+        raise UsageError(f"{net.where}: input {size} cannot be {asked} with {wanted}", _layout_hint(fits))
     if len(fits) == 1:
         return fits[0]
     if not fits:
         raise UsageError(
-            f"{net.where}: input {size} has no axis of the front end's {bands} bands",
+            f"{net.where}: input {size} does not fit the front end's {wanted}",
             "give the --front-end it was trained with; the input is (batch, 1, rows, bands) or a turn of it",
         )
     raise UsageError(f"{net.where}: input {size} can be read in {len(fits)} ways", _layout_hint(fits))
@@ -166,11 +167,11 @@ def _layout_hint(fits: Sequence[Layout]) -> str:
     )
 
 
-def _fit(shape: tuple[int, ...], axes: str, bands: int, rows: int) -> Layout | None:
-    if len(axes) != 1 + len(shape):
+def _fit(shape: tuple[int, ...], axes: str, front_end: FrontEndConfig) -> Layout | None:
+    if len(axes) != 1 + len(shape) or ("c" not in axes and front_end.channels > 1):
         return None
-    found = shape[axes.index("r") - 1]
-    layout = Layout(axes, found or rows, bands)
+    rows = shape[axes.index("r") - 1] or front_end.rows
+    layout = Layout(axes, rows, front_end.bands, front_end.channels)
     known = tuple(m if a == "r" else n for a, n, m in zip(axes[1:], shape, layout.shape, strict=True))
     return layout if known == layout.shape else None  # only time may be left open
 
@@ -233,7 +234,7 @@ def _session(rt: ModuleType, proto: Proto, where: str, options: Any) -> Any:
 
 
 def run_onnx(net: OnnxNet, layout: Layout, x: Floats) -> Floats:
-    """Logits (n, classes) of windows (n, rows, bands, 1) by onnxruntime, one window a call."""
+    """Logits (n, classes) of windows (n, rows, bands, channels) by onnxruntime, one window a call."""
     rt = door("onnxruntime")
     session = _session(rt, net.proto, net.where, _options(rt))
     out = [session.run(None, {net.input: window[None]})[0].reshape(-1) for window in layout.arrange(x)]
@@ -255,14 +256,14 @@ def unconvertible(net: OnnxNet) -> tuple[str, ...]:
 
 
 def to_keras(net: OnnxNet, layout: Layout) -> Keras:
-    """The model as Keras, (1, rows, bands, 1) -> (1, classes); UsageError naming what cannot be converted."""
+    """The model as Keras, (1, rows, bands, channels) -> (1, classes); UsageError names what cannot be."""
     if bad := unconvertible(net):
         raise UsageError(
             f"{net.where}: cannot be converted: {', '.join(bad)}", "replace these layers and export again"
         )
     inner = _converted(net, layout)
     tf = keras.keras()
-    first = tf.Input((layout.rows, layout.bands, 1), batch_size=1, name="features")
+    first = tf.Input((layout.rows, layout.bands, layout.channels), batch_size=1, name="features")
     x = tf.layers.Permute((2, 1, 3))(first) if layout.turned else first
     if tuple(x.shape[1:]) != tuple(inner.input_shape[1:]):
         x = tf.layers.Reshape(inner.input_shape[1:])(x)
@@ -273,7 +274,7 @@ def to_keras(net: OnnxNet, layout: Layout) -> Keras:
 
 
 def _converted(net: OnnxNet, layout: Layout) -> Keras:
-    """onnx2tf's Keras model; its input is NHWC where the model's is (1, 1, .., ..), else as in the model."""
+    """onnx2tf's Keras model; its input is NHWC where the model has channels first, else as in the model."""
     said = io.StringIO()
     channels_first = layout.axes.startswith("nc")
     door("onnx2tf")
@@ -323,11 +324,8 @@ def float_tflite(model: Keras) -> bytes:
 
 
 def run_tflite(content: bytes, x: Floats) -> Floats:
-    """Float logits (n, classes) of windows (n, rows, bands, 1)."""
-    with warnings.catch_warnings():  # of its move to another package
-        warnings.simplefilter("ignore")
-        interpreter = keras.tensorflow().lite.Interpreter(model_content=content, num_threads=1)
-    interpreter.allocate_tensors()
+    """Float logits (n, classes) of windows (n, rows, bands, channels)."""
+    interpreter = keras.interpreter(content)
     source = interpreter.get_input_details()[0]["index"]
     sink = interpreter.get_output_details()[0]["index"]
     out = []

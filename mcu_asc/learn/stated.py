@@ -93,8 +93,13 @@ def with_given(
     unit  of UNITS.  "ln", "log10" and "dB" are logs of energies of samples in -1 .. 1, as librosa and
           torchaudio have them: 10 log10 for "dB".  A constant under the log is `floor_fs2` of the front end.
 
-    Raises UsageError for a wrong count or a std that is not above 0.
+    Raises UsageError for a wrong count, a std that is not above 0 and a front end with deltas.
     """
+    if front_end.deltas:
+        raise UsageError(
+            "--mean and --std are of one channel, the front end has deltas",
+            "train on the .npz of mcu-asc features --data and give it as --front-end",
+        )
     factor, full_scale = UNITS[unit]
     offset = (15.0 if front_end.spectrum == "magnitude" else 30.0) if full_scale else 0.0
     n = front_end.values

@@ -41,7 +41,8 @@ def write_table(
 ) -> Table:
     """Write the clips' windows by the board's own front end as one .npz:
 
-        x      (windows, rows, bands) float32, standardised: what the network sees, before int8
+        x      (windows, rows, bands) float32, standardised: what the network sees, before int8;
+               (windows, rows, bands, 2) with deltas
         y      (windows,) int64, index into labels
         clip   (windows,) int64, index into ids
         alive  (windows,) bool: loud enough for the decision rule
@@ -50,12 +51,11 @@ def write_table(
         card   text: JSON with front end (mean and std inside), labels and decision rule
 
     Mean and std come with `source`, or else are measured over the clips' alive rows.  UsageError for a set
-    with several labels a clip, a front end with deltas, and what `features` refuses.
+    with several labels a clip and what `features` refuses.
     """
     if ds.multi_label:
         raise UsageError(f"{ds.name} has several labels a clip", "choose a set with one label")
     fe, rule = source.front_end, source.decision
-    refuse_deltas(fe.deltas)
     labels = source.labels or ds.labels
     clips = [c for c in clips if c.label in labels]
     if not clips:
@@ -66,13 +66,13 @@ def write_table(
     parts = [windows(found[c.id].log2_q9, fe.rows, rule.hop_rows) for c in clips]
     alive = [count_alive(found[c.id].level_q9, fe.rows, rule) >= rule.min_alive * fe.rows for c in clips]
     clip = np.repeat(np.arange(len(clips)), [len(p) for p in parts])
-    x = real_input(np.concatenate(parts), fe)[..., 0]
+    x = real_input(np.concatenate(parts), fe)
     card = ModelCard(ds.name, labels, fe, rule)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         np.savez_compressed(
             file,
-            x=x,
+            x=x if fe.deltas else x[..., 0],
             y=one_hot(clips, labels).argmax(1)[clip],
             clip=clip,
             alive=np.concatenate(alive),
@@ -82,8 +82,3 @@ def write_table(
             card=np.array(config.card_to_json(card)),
         )
     return Table(path, len(x), fe.rows, fe.bands, len(clips), labels, measured)
-
-
-def refuse_deltas(deltas: int) -> None:
-    if deltas:
-        raise UsageError("a front end with deltas gives two channels", "choose one with deltas = 0")
