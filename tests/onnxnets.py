@@ -106,3 +106,17 @@ def residual(rows: int = 20, bands: int = 16, classes: int = 4, seed: int = 0) -
     x = net.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
     x = net.add("ReduceMean", x, axes=[2, 3], keepdims=0)
     return net.model(net.gemm(x, 8, classes), ["n", 1, rows, bands], classes)
+
+
+def pools(rows: int = 20, bands: int = 16, classes: int = 4, seed: int = 0) -> ModelProto:
+    """A padded max-pool of negative values, one with ceil_mode, and a hard swish as HardSigmoid and Mul."""
+    net = Net(seed)
+    x = net.norm(net.conv("x", 1, 6), 6)
+    x = net.add("Sub", x, net.constant(np.full((1, 6, 1, 1), 9.0)))  # all of it below zero
+    x = net.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    x = net.norm(net.conv(x, 6, 8), 8)
+    x = net.add("Mul", x, net.add("HardSigmoid", x, alpha=1 / 6, beta=0.5))
+    x = net.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)
+    out_rows, out_bands = -(-(rows // 2 - 3) // 2) + 1, -(-(bands // 2 - 3) // 2) + 1
+    x = net.gemm(net.add("Flatten", x, axis=1), 8 * out_rows * out_bands, classes)
+    return net.model(x, ["batch", 1, rows, bands], classes)

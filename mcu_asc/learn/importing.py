@@ -113,7 +113,7 @@ def import_onnx(
     )
 
     progress("convert", 0, 3, "onnx2tf")
-    model = onnx.to_keras(ours, layout)
+    model = onnx.to_keras(onnx.convertible(ours, layout, calibration), layout)
     same = onnx.parity(
         onnx.run_onnx(ours, layout, calibration),
         onnx.run_tflite(onnx.float_tflite(model), calibration),

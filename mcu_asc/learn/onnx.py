@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.errors import AscError, ToolMissing, UsageError
+from mcu_asc.errors import ToolMissing, UsageError
 from mcu_asc.learn import keras
 from mcu_asc.learn.keras import Keras
+from mcu_asc.learn.onnx_rewrite import rewritten
 from mcu_asc.learn.teachers import LAYOUTS, arranged
 from mcu_asc.nouns import FrontEndConfig
 
@@ -35,7 +36,7 @@ Floats = NDArray[np.float32]
 Proto = Any  # onnx.ModelProto
 
 INSTALL = "pip install 'mcu-asc[train,onnx]'"
-MIN_OPSET = 9
+MIN_OPSET = 11
 CARD_KEY = "mcu_asc"  # of the model's metadata: a card's JSON, as a file of features holds it
 NORMALISERS = ("Softmax", "LogSoftmax")  # at the end: left out, because the decision rule wants logits
 TOLERANCE = 1e-3  # of the largest float output: what the float .tflite may differ by from onnxruntime
@@ -43,6 +44,8 @@ TOLERANCE = 1e-3  # of the largest float output: what the float .tflite may diff
 
 def door(name: str) -> ModuleType:
     """The package `name` of the extra `onnx`; ToolMissing when it is not installed."""
+    if name == "onnx2tf":
+        keras.keras()  # first: it must not import TensorFlow with another Keras
     try:
         with keras.quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -255,6 +258,21 @@ def unconvertible(net: OnnxNet) -> tuple[str, ...]:
     return tuple(f"{n.op_type} '{n.name or n.output[0]}'" for n in net.proto.graph.node if not known(n))
 
 
+def convertible(net: OnnxNet, layout: Layout, x: Floats) -> OnnxNet:
+    """The model with nodes that int8 would suffer from rewritten; `x` are calibration windows."""
+
+    def lowest(tensor: str) -> float:
+        proto = type(net.proto)()
+        proto.CopyFrom(net.proto)
+        del proto.graph.output[:]
+        proto.graph.output.append(door("onnx").helper.make_empty_tensor_value_info(tensor))
+        return float(run_onnx(replace(net, proto=proto), layout, x).min())
+
+    onnx = door("onnx")
+    proto = onnx.shape_inference.infer_shapes(rewritten(onnx, net.proto, lowest))
+    return replace(net, proto=proto)
+
+
 def to_keras(net: OnnxNet, layout: Layout) -> Keras:
     """The model as Keras, (1, rows, bands, channels) -> (1, classes); UsageError names what cannot be."""
     if bad := unconvertible(net):
@@ -300,7 +318,7 @@ def _converted(net: OnnxNet, layout: Layout) -> Keras:
     except (Exception, SystemExit) as error:  # it leaves by sys.exit
         text = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue())
         place = re.search(r"onnx_op_name: *(\S+)", text)
-        lines = [line for line in text.split("\n") if "Error" in line or line.startswith("ERROR")]
+        lines = re.findall(r"^\w*(?:Error|Exception): .+", text, re.MULTILINE)
         reason = lines[-1].strip() if lines else f"{type(error).__name__}: {error}"
         at = f" at node '{place[1]}'" if place else ""
         raise UsageError(
@@ -317,8 +335,10 @@ def float_tflite(model: Keras) -> bytes:
         with keras.quiet():
             content: bytes = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model).convert()
     except Exception as error:  # what MLIR gives
-        raise AscError(
-            f"TensorFlow Lite cannot convert the model: {error}", "see the op that it names"
+        kinds = sorted(set(re.findall(r"'tf\.(\w+)' op", str(error))))
+        what = f"no op for {', '.join(kinds)}" if kinds else str(error).split("\n")[0]
+        raise UsageError(
+            f"TensorFlow Lite cannot convert the model: {what}", "replace this layer and export again"
         ) from error
     return content
 
