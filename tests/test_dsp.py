@@ -164,11 +164,15 @@ def test_no_layer_of_the_models_falls_back(models_dir: Path, name: str) -> None:
     assert {f for f in functions if f.endswith("_s8")} <= allowed
 
 
-@pytest.mark.parametrize(
-    "name", ["conv_gain_above_one", "conv_relu6", "conv_dilated", "conv_grouped", "dw_1x1"]
-)
+@pytest.mark.parametrize("name", ["conv_gain_above_one", "conv_dilated", "conv_grouped", "dw_gain_above_one"])
 def test_what_has_no_kernel_keeps_the_portable_one(name: str) -> None:
     assert _functions(vectors.CASES[name]) <= {"asc_conv2d_s8", "asc_depthwise_s8"}
+
+
+@pytest.mark.parametrize("name", ["conv_relu6", "winograd_relu6", "dw_relu_n1_to_1", "dw_1x1", "add_relu6"])
+def test_a_narrow_clamp_is_a_pass_of_its_own(name: str) -> None:
+    functions = _functions(vectors.CASES[name])
+    assert "asc_clamp_dsp" in functions and len([f for f in functions if f.endswith("_dsp")]) == 2
 
 
 # ---- the packing -----------------------------------------------------------------------------------------

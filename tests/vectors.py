@@ -154,6 +154,12 @@ for _m in (2, 3, 4, 6, 9):
     _conv(f"dw_multiplier_{_m}", (1, 7, 6, 3), 3 * _m, (3, 3), zero_out=-128 if _m % 2 else 9, **_s)
     _conv(f"dw_multiplier_{_m}_5x2", (2, 6, 5, 2), 2 * _m, (5, 2), padding=VALID, depthwise=True)
 _conv("dw_multiplier_dilated", (1, 8, 9, 1), 8, (3, 3), depthwise=True, dilation=(2, 3))
+for _act, _name in ((RELU6, "relu6"), (RELU_N1_TO_1, "relu_n1_to_1")):
+    _q = {"act": _act, "zero_out": -50}
+    _conv(f"conv_1x1_{_name}", (1, 5, 3, 6), 5, (1, 1), **_q)
+    _conv(f"winograd_{_name}", (1, 7, 6, 4), 6, (3, 3), **_q)
+    _conv(f"dw_{_name}", (1, 7, 5, 7), 7, (3, 3), depthwise=True, **_q)
+    _conv(f"dw_multiplier_{_name}", (1, 7, 5, 3), 9, (3, 3), depthwise=True, **_q)
 _conv("dw_one_wide", (1, 12, 1, 4), 4, (9, 1), depthwise=True)
 _conv("dw_1x1", (1, 4, 4, 4), 4, (1, 1), depthwise=True, act=RELU6)
 _conv("dw_batches", (2, 4, 4, 3), 3, (3, 3), depthwise=True)

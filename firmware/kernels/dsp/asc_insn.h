@@ -51,6 +51,14 @@ static inline uint32_t asc_max4(uint32_t a, uint32_t b)
     return r;
 }
 
+/* The smaller of each pair of bytes. */
+static inline uint32_t asc_min4(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(r) : "r"(a), "r"(b) : "cc");
+    return r;
+}
+
 /* Four values of -128 .. 127 as bytes. */
 static inline uint32_t asc_bytes(int32_t a, int32_t b, int32_t c, int32_t d)
 {

@@ -266,6 +266,14 @@ typedef struct {
 void asc_add_rows_relu_dsp(const asc_add_rows *p, const int8_t *a, const int8_t *b, int8_t *y);
 void asc_add_rows_linear_dsp(const asc_add_rows *p, const int8_t *a, const int8_t *b, int8_t *y);
 
+/* n values at y, each at least act_min and at most act_max: after any function here, none of which clamps. */
+typedef struct {
+    int32_t n;
+    int32_t act_min, act_max;
+} asc_clamp_bytes;
+
+void asc_clamp_dsp(const asc_clamp_bytes *p, int8_t *y);
+
 /* MUL, likewise. */
 typedef struct {
     int32_t size[3];
