@@ -6,13 +6,12 @@ Cycles per element, estimated by counting instructions and as the emulator's cyc
 |---|---|---|---|
 | ADD, equal shapes | 9.5 | 10.3 to 11.7 | 94 |
 | ADD, one input repeats over rows or columns | 9.5 + 70 a row | 14.2 to 15.9, 10 to 48 channels | 90 |
-
 | MUL, equal shapes | 11 | 12.8 | 52 |
 | MUL, one input repeats over rows and columns | 11 + 70 a row | 15.3, 32 channels | 53 |
 
 What is above the count is the function's own entry, and in rows the values left over from fours.  Of 10.3
 cycles an ADD folded into the convolution before would save two loads and a store for four values, 1.3 a
-value: 0.3 % of the residual network of MLPerf Tiny, 2.5 % of whose cycles are ADDs.  It is not folded: the
+value: 0.3 % of the cycles of MLPerf Tiny's residual network, where ADDs take 2.5 %.  It is not folded: the
 output takes the place of the convolution's anyway, and in a band only some rows of that exist.
 """
 
