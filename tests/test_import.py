@@ -264,6 +264,13 @@ def test_ops_without_conversion_are_all_named(tmp_path: Path) -> None:
         onnx.to_keras(loaded, NCRB)
 
 
+@pytest.mark.parametrize("kind", onnx.UNROLLED)
+def test_loops_are_named(kind: str) -> None:
+    graph = helper.make_graph([helper.make_node(kind, ["x"], ["y"], name="again")], "net", [], [])
+    net = dataclasses.replace(net_of(1, 20, 16), proto=helper.make_model(graph))
+    assert onnx.unconvertible(net) == (f"{kind} 'again'",)
+
+
 def bad(tmp_path: Path, change: Callable[[Any], None]) -> Path:
     net = onnxnets.flat()
     change(net)

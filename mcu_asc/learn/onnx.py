@@ -39,6 +39,7 @@ INSTALL = "pip install 'mcu-asc[train,onnx]'"
 MIN_OPSET = 11
 CARD_KEY = "mcu_asc"  # of the model's metadata: a card's JSON, as a file of features holds it
 NORMALISERS = ("Softmax", "LogSoftmax")  # at the end: left out, because the decision rule wants logits
+UNROLLED = ("GRU", "If", "LSTM", "Loop", "RNN", "Scan")  # no op of the board runs a graph again and again
 TOLERANCE = 1e-3  # of the largest float output: what the float .tflite may differ by from onnxruntime
 
 
@@ -248,12 +249,16 @@ def run_onnx(net: OnnxNet, layout: Layout, x: Floats) -> Floats:
 
 
 def unconvertible(net: OnnxNet) -> tuple[str, ...]:
-    """Every op that onnx2tf has no conversion for: "Kind 'node name'"."""
+    """Every op that has no conversion, or none that a board could run: "Kind 'node name'"."""
     door("onnx2tf")
 
     def known(node: Any) -> bool:
         plain = node.domain in ("", "ai.onnx")
-        return plain and importlib.util.find_spec(f"onnx2tf.ops.{node.op_type}") is not None
+        return (
+            plain
+            and node.op_type not in UNROLLED
+            and importlib.util.find_spec(f"onnx2tf.ops.{node.op_type}") is not None
+        )
 
     return tuple(f"{n.op_type} '{n.name or n.output[0]}'" for n in net.proto.graph.node if not known(n))
 
