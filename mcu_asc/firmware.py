@@ -103,6 +103,7 @@ def project(
         "hop_rows": model.card.decision.hop_rows if model.card else 1,
         "mic_blocks": mic_blocks(model, board, layout),
         "log2_step": _log2_step(graph.tensors[graph.outputs[0]].quant),
+        "even": _even(model, graph.tensors[graph.outputs[0]].quant),
         "weight_bytes": sum(c.param_bytes for c in counts),
         "input_bytes": sum(graph.tensors[i].bytes for i in graph.inputs),
         "linker_script": f"{board.soc}.ld",
@@ -443,6 +444,12 @@ def _log2_step(quant: Quant | None) -> int:
     """One step of the output as log2 of odds, Q16."""
     scale = quant.scale[0] if quant else 0.0
     return min(round(65536 * scale / math.log(2)), 0x7FFFFFFF)
+
+
+def _even(model: Model, quant: Quant | None) -> str:
+    """The output at even odds where several labels may hold, as C."""
+    several = model.card is not None and model.card.multi_label
+    return str(quant.zero_point[0]) if several and quant else "ASC_ONE_LABEL"
 
 
 def _c_text(text: str) -> str:

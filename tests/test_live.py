@@ -37,7 +37,7 @@ from mcu_asc.device.frames import Frame, Type
 from mcu_asc.device.session import Session
 from mcu_asc.device.targets import open_target, serve
 from mcu_asc.errors import DeviceError, UsageError
-from mcu_asc.nouns import LiveDecision, LiveEnd
+from mcu_asc.nouns import LiveDecision, LiveEnd, ModelCard
 from mcu_asc.results import check, monitor
 
 FE = tiny.FRONT_END
@@ -58,10 +58,10 @@ def noise(seconds: float, seed: int = 0) -> NDArray[np.int16]:
 def write(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """A tiny project for a board with a microphone; `slow`: its network counts so far."""
 
-    def make(slow: int = 0, board: config.Board = BOARD) -> Path:
+    def make(slow: int = 0, board: config.Board = BOARD, card: ModelCard = tiny.CARD) -> Path:
         directory = tmp_path_factory.mktemp("live") / "tiny"
         with pytest.MonkeyPatch.context() as patch:
-            firmware.write(tiny.project(patch, board=board, slow=slow), directory)
+            firmware.write(tiny.project(patch, card, board=board, slow=slow), directory)
         return directory
 
     return make
@@ -276,13 +276,19 @@ class Terminal:
         return not self.rest
 
 
-@pytest.fixture
-def terminal(project: Path, lane: tuple[str, bool]) -> Iterator[Terminal]:
+@contextlib.contextmanager
+def typing(project: Path, lane: tuple[str, bool]) -> Iterator[Terminal]:
     with open_target(project, *lane, heard=np.tile(noise(1.0), 8)) as session:
         url = session._line.url
         session.close()
         time.sleep(0.1)
         yield Terminal(url)
+
+
+@pytest.fixture
+def terminal(project: Path, lane: tuple[str, bool]) -> Iterator[Terminal]:
+    with typing(project, lane) as found:
+        yield found
 
 
 @pytest.mark.parametrize("lane", ["host", "emulator"], indirect=True)
@@ -313,6 +319,21 @@ def test_lines_of_json_for_a_person(terminal: Terminal) -> None:
     while "ended_s" not in (line := terminal.line()):
         pass
     assert terminal.is_silent()
+
+
+def test_a_label_that_may_hold_beside_others_says_its_own_probability(write: Callable[..., Path]) -> None:
+    seen = []
+    with typing(write(card=dataclasses.replace(tiny.CARD, multi_label=True)), LANES["host"]) as terminal:
+        terminal.type("L\n")
+        terminal.line()
+        for _ in range(20):
+            line = terminal.line()
+            end = round(float(str(line["time_s"])) * RATE)
+            x = extract(np.tile(noise(1.0), 8)[end - FE.samples : end], FE).q
+            z = np.frombuffer(tiny.network(x), np.int8).max() * tiny.SCALE
+            assert line["probability"] == pytest.approx(1 / (1 + np.exp(-z)), abs=0.0012)
+            seen.append(line["probability"])
+    assert len(set(seen)) > 5
 
 
 @pytest.mark.parametrize("lane", ["host"], indirect=True)

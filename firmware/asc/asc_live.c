@@ -132,8 +132,9 @@ static void say(asc_app *app, const decision *d, const int8_t *output)
 {
     const asc_project *p = app->project;
     asc_text t = text_in(app);
-    uint32_t permille;
-    const uint32_t best = asc_text_best(output, p->model->output_bytes, p->log2_step, &permille);
+    const uint32_t n = p->model->output_bytes, best = asc_text_best(output, n);
+    const uint32_t permille = p->even == ASC_ONE_LABEL ? asc_text_share(output, n, best, p->log2_step)
+                                                       : asc_text_alone(output[best], p->even, p->log2_step);
     put(&t, "{\"time_s\":", d->time_ms, 3);
     asc_text_put(&t, ",\"label\":");
     put_label(&t, p, best);
@@ -186,7 +187,7 @@ static void decide(asc_app *app)
     const asc_model *model = app->project->model;
     const int8_t *output = (const int8_t *)(app->m.arena + model->output_offset);
     const uint32_t stamp = l->stamp;
-    uint32_t start, unused;
+    uint32_t start;
     decision d;
     l->due += l->hop_rows;
     l->apart = 0;
@@ -207,7 +208,7 @@ static void decide(asc_app *app)
     }
     d.dropped = l->dropped;
     d.skipped = l->skipped;
-    asc_port_colour(1u + asc_text_best(output, model->output_bytes, 0, &unused) % 7u);
+    asc_port_colour(1u + asc_text_best(output, model->output_bytes) % 7u);
     (l->text ? say : send)(app, &d, output);
     l->decisions++;
 }

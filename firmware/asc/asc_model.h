@@ -31,6 +31,8 @@ struct asc_fe;    /* asc_frontend.h */
 struct asc_sound; /* asc_app_parts.h */
 struct asc_live;
 
+#define ASC_ONE_LABEL INT32_MIN /* asc_project.even: one label holds, probabilities are a softmax */
+
 typedef struct {
     const char *firmware; /* version of mcu-asc that wrote the project */
     const char *board;
@@ -46,6 +48,8 @@ typedef struct {
     const struct asc_live *live; /* asc_live_microphone; NULL: the board has none at sample_rate_hz */
     uint32_t mic_blocks;         /* of its ring */
     uint32_t log2_step;          /* one step of the output as log2 of odds, Q16: its scale / ln 2 */
+    int32_t even;                /* ASC_ONE_LABEL, or the output at even odds of a label that may hold
+                                    beside others */
     const char *name;            /* of the model, escaped for JSON, as labels are */
     const char *const *labels;   /* [output_bytes], or NULL */
 } asc_project;

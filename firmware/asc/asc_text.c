@@ -58,16 +58,38 @@ static uint32_t exp2_down(uint32_t x)
     return (65536u - ((c1 * f) >> 16)) >> (x >> 16);
 }
 
-uint32_t asc_text_best(const int8_t *q, uint32_t n, uint32_t log2_step, uint32_t *permille)
+/* 2^-(steps * log2_step), Q16. */
+static uint32_t odds_down(uint32_t steps, uint32_t log2_step)
 {
-    uint32_t best = 0, sum = 0;
+    const uint64_t down = (uint64_t)log2_step * steps;
+    return down < (31u << 16) ? exp2_down((uint32_t)down) : 0u;
+}
+
+static uint32_t permille(uint32_t part, uint32_t whole)
+{
+    return (uint32_t)(((uint64_t)part * 1000u + whole / 2u) / whole);
+}
+
+uint32_t asc_text_best(const int8_t *q, uint32_t n)
+{
+    uint32_t best = 0;
     for (uint32_t i = 1; i < n; i++) {
         best = q[i] > q[best] ? i : best;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        const uint64_t down = (uint64_t)log2_step * (uint32_t)(q[best] - q[i]);
-        sum += down < (31u << 16) ? exp2_down((uint32_t)down) : 0u;
-    }
-    *permille = (65536u * 1000u + sum / 2u) / sum;
     return best;
+}
+
+uint32_t asc_text_share(const int8_t *q, uint32_t n, uint32_t best, uint32_t log2_step)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        sum += odds_down((uint32_t)(q[best] - q[i]), log2_step);
+    }
+    return permille(65536u, sum);
+}
+
+uint32_t asc_text_alone(int32_t q, int32_t even, uint32_t log2_step)
+{
+    const uint32_t less = odds_down((uint32_t)(q > even ? q - even : even - q), log2_step);
+    return permille(q > even ? 65536u : less, 65536u + less);
 }

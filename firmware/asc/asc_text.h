@@ -18,8 +18,14 @@ void asc_text_number(asc_text *t, uint32_t value, uint32_t decimals);
  * 0 where none stands there. */
 uint32_t asc_text_listen(const uint8_t *line, uint32_t n, uint32_t *milliseconds);
 
-/* Index of the largest of n values; *permille is its share of the softmax, to one permille.
- * One step of q is log2_step / 65536 octaves of odds. */
-uint32_t asc_text_best(const int8_t *q, uint32_t n, uint32_t log2_step, uint32_t *permille);
+/* Index of the largest of n values. */
+uint32_t asc_text_best(const int8_t *q, uint32_t n);
+
+/* The share that q[best], the largest, has of the softmax, to one permille.  One step of q is log2_step /
+ * 65536 octaves of odds. */
+uint32_t asc_text_share(const int8_t *q, uint32_t n, uint32_t best, uint32_t log2_step);
+
+/* The sigmoid of one value, 500 permille where it is `even`. */
+uint32_t asc_text_alone(int32_t q, int32_t even, uint32_t log2_step);
 
 #endif
