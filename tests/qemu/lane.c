@@ -35,10 +35,13 @@ static void expect(uint32_t holds, const char *name, const char *what, uint32_t 
     qemu_print("\n");
 }
 
+/* In order, each once, or once a piece where the layer runs in a band. */
 static void count_layers(void *context, uint32_t layer)
 {
     uint32_t *next = context;
-    *next = layer == *next ? layer + 1u : 0xFFFFFFFFu;
+    if (layer + 1u != *next) {
+        *next = layer == *next ? layer + 1u : 0xFFFFFFFFu;
+    }
 }
 
 static uint32_t is_filled(const uint8_t *p, uint32_t n)
