@@ -109,8 +109,14 @@ def test_tf_sepnet_counts_as_published(width: float, params: int, norms: int, mm
 
 def test_bc_resnet_counts_as_its_docstring_says() -> None:
     model = build("bc-resnet", 64, 256)
-    assert sum(math.prod(w.shape) for w in model.trainable_weights) == 81_930
+    assert trainable(model) == 81_930
     assert round(cost(model).macs / 1e6, 1) == 29.6
+    wide = build("bc-resnet", 64, 256, width=2.0)
+    norms = [w for w in wide.trainable_weights if "_bands_norm" in w.name]
+    four_groups = 3 * sum(math.prod(w.shape) for w in norms)
+    stem = sum(math.prod(w.shape) for w in wide.get_layer("stem_norm").trainable_weights)
+    assert (four_groups, stem) == (7_920, 320)
+    assert trainable(wide) + four_groups - stem == 314_650  # published: 315 K
 
 
 def trainable(model: Any) -> int:

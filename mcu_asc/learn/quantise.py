@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,52 @@ def quantised(model: Keras, keep_zeros: bool) -> Keras:
                 "build it of plain layers",
             )
     toolkit = keras.optimisation()
-    scheme = toolkit.quantization.keras.default_8bit.Default8BitQuantizeScheme()
+    q = toolkit.quantization.keras
+    scheme = q.default_8bit.Default8BitQuantizeScheme()
     if keep_zeros:
         scheme = toolkit.experimental.combine.Default8BitPrunePreserveQuantizeScheme()
-    annotated = toolkit.quantization.keras.quantize_annotate_model(model)
-    return toolkit.quantization.keras.quantize_apply(annotated, scheme)
+    own = configs()
+
+    def annotated(layer: Keras) -> Keras:
+        kind = type(layer).__name__
+        return q.quantize_annotate_layer(layer, own[kind]()) if kind in own else layer
+
+    marked = k.models.clone_model(model, clone_function=annotated)
+    marked.set_weights(model.get_weights())
+    with q.quantize_scope({c.__name__: c for c in own.values()}):
+        return q.quantize_apply(q.quantize_annotate_model(marked), scheme)
+
+
+def configs() -> Mapping[str, Any]:
+    """Layer type -> how it is quantised, where the toolkit's own way is not what the device computes.
+
+    TFLite's average pools answer in their input's scale.  The toolkit gives them a range of their own, which
+    the converter can only meet by another op behind each: a QUANTIZE, with one more rounding.
+    """
+    q = keras.optimisation().quantization.keras
+
+    class SameScale(q.QuantizeConfig):  # type: ignore[misc,name-defined]
+        """Nothing of its own is quantised: what comes in on the grid goes on as it is."""
+
+        def get_weights_and_quantizers(self, layer: Keras) -> list[Any]:
+            return []
+
+        def get_activations_and_quantizers(self, layer: Keras) -> list[Any]:
+            return []
+
+        def set_quantize_weights(self, layer: Keras, quantize_weights: list[Any]) -> None:
+            pass
+
+        def set_quantize_activations(self, layer: Keras, quantize_activations: list[Any]) -> None:
+            pass
+
+        def get_output_quantizers(self, layer: Keras) -> list[Any]:
+            return []
+
+        def get_config(self) -> dict[str, Any]:
+            return {}
+
+    return {"AveragePooling2D": SameScale}
 
 
 def set_ranges(quantised_model: Keras, model: Keras, x: NDArray[np.float32]) -> None:

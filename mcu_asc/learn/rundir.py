@@ -14,6 +14,7 @@ student.tflite     the result
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from typing import Any
 from mcu_asc import config
 from mcu_asc.errors import UsageError
 from mcu_asc.learn.keras import Keras
-from mcu_asc.learn.recipe import Recipe, parse
+from mcu_asc.learn.recipe import Limits, Prune, Qat, Recipe, as_dict, parse
 from mcu_asc.nouns import FrontEndConfig
 
 # What a run that was killed before its config.json may have left.
@@ -77,8 +78,13 @@ class RunConfig:
 
 def write_text(path: Path, text: str) -> None:
     """The whole file or none of it."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """The whole file or none of it."""
     new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8")
+    new.write_bytes(content)
     new.replace(path)
 
 
@@ -109,6 +115,33 @@ def save_weights(run: RunDir, stage: str, model: Keras) -> None:
     new = run.path / f"new-{stage}.weights.h5"  # the ending is what Keras tells formats by
     model.save_weights(new)
     new.replace(run.weights(stage))
+
+
+def fork(source: Path, target: Path, recipe: Recipe) -> None:
+    """Make `target` a run of `recipe` that goes on behind the finished float stage of the run `source`.
+
+    For recipes that differ after that stage only; UsageError for others.  A target that is a run already is
+    left as it is.
+    """
+    old, new = RunDir(source), RunDir(target)
+    if new.config.exists():
+        return
+    made = read_config(old)
+    theirs, ours = (
+        dataclasses.replace(r, prune=Prune(), qat=Qat(), name="", licence="", budget=Limits())
+        for r in (made.recipe, recipe)
+    )
+    if theirs != ours or not old.weights("float").exists():
+        raise UsageError(f"{source} does not hold the float stage of that recipe", "train it from the start")
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (old.weights("float").name, old.calibration.name, "split.json"):
+        write_bytes(target / name, (source / name).read_bytes())
+    metrics = Metrics(new)
+    for row in Metrics(old).rows:
+        if row["stage"] == "float":
+            metrics.add(row)
+    values = json.loads(old.config.read_text(encoding="utf-8"))
+    write_json(new.config, {**values, "recipe": as_dict(recipe)})
 
 
 class Metrics:

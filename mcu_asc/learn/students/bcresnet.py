@@ -27,13 +27,19 @@ def bc_resnet(shape: Shape) -> Keras:
     A block adds what a depthwise and a pointwise convolution over time make of the mean over all bands to
     every band of the map again.  40 channels at width 1, the stages of BC-ResNet-ASC.
 
+    Published for the width of 80 channels: 315 K parameters (Kim et al., DCASE 2021), with sub-spectral
+    normalisation in four groups of bands.  Here a batch normalisation over all bands stands for it, 7,920
+    fewer, and the stem has one of its own, 320 more: counted as there, 314,650.
+
     Published for BC-ResNet-40 (as measured in the TF-SepNet paper): 88.1 K parameters, 17.2 MMAC.  Here,
-    unfolded, 81,930 parameters and, on 64 rows of 256 bands, 29.6 MMAC.  Sub-spectral normalisation is a
-    batch normalisation over all bands (3,960 parameters fewer than with four groups of bands), and no
-    convolution before a normalisation has a bias (those of the blocks would be 2,260 more: with both it would
-    be 88,150).  The layout of the 17.2 MMAC is not published: it must shrink the map before the first stage.
-    The residual normalisation, without parameters, is left out: it takes statistics of the window.  ReLU
-    stands for the swish of the time branch.
+    unfolded, 81,930 parameters; with four groups (3,960), five adaptive residual normalisations (1,080) and
+    without the stem's normalisation (160) it would be 86,810, with a fifth group, or one more normalisation
+    in each block (1,320), 88,130.  The 17.2 MMAC are not explained: on 64 rows of 256 bands, where TF-SepNet
+    counts as published, the layout of that paper's authors' code has 29.6 as here, 13.1 of them in the first
+    block's reduction from 80 channels to 40, and no number of rows gives 17.2.
+
+    The residual normalisation is left out: it takes statistics of the window.  ReLU stands for the swish of
+    the time branch.
     """
     layers = keras.keras().layers
     x = inputs = features(shape)
