@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mcu_asc import learn
 from mcu_asc.audio.datasets import open_dataset, select
 from mcu_asc.errors import UsageError
 from mcu_asc.learn import card, convert, evaluation, loop, quantise, rundir
+from mcu_asc.learn.recipe import load
 from mcu_asc.learn.students import STUDENTS, Shape, channels, cost
 
 RECIPE = """
@@ -158,6 +160,20 @@ def test_killed_and_resumed_is_as_good_as_unbroken(run: Path, recipe: Path, tmp_
     assert not [i for s, i in seen if s in ("float", "prune")]
     assert (out / "metrics.csv").read_text() == (run / "metrics.csv").read_text()
     assert (out / "student.tflite").read_bytes() == (run / "student.tflite").read_bytes()
+
+
+def test_a_run_that_goes_on_from_anothers_float_weights(run: Path, recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "forked"
+    wanted = load(recipe)
+    rundir.fork(run, out, wanted)
+    stages: set[str] = set()
+    learn.train(recipe, None, out, resume=True, progress=lambda s, i, n, t: stages.add(s))
+    assert "float" not in stages
+    assert (out / "metrics.csv").read_text() == (run / "metrics.csv").read_text()
+    assert (out / "student.tflite").read_bytes() == (run / "student.tflite").read_bytes()
+    other = dataclasses.replace(wanted, train=dataclasses.replace(wanted.train, seed=1))
+    with pytest.raises(UsageError, match="does not hold the float stage"):
+        rundir.fork(run, tmp_path / "other", other)
 
 
 def test_directories_that_are_not_ours_are_refused(run: Path, recipe: Path, tmp_path: Path) -> None:

@@ -7,8 +7,11 @@
 
 All but the variant comes from one recipe (--recipe, by default the shipped ESC-10 one), changed by --set;
 each fold is tested by a student that was trained on the others.  The variants of one (student, fold, seed)
-start from the same float weights: float training is done once.  int8 students are scored by the firmware's
-own C on this machine, `score --on host`; floats by Keras, on the same windows and by the same decision rule.
+start from the same float weights: float training is done once.  But for "distilled": that one learns from the
+floats of the seeds --teachers of its fold, to be trained before it, and is quantised after training.
+
+int8 students are scored by the firmware's own C on this machine, as `score --on host` does; floats by Keras,
+on the same windows and by the same decision rule.
 
 DIR/LABEL/STUDENT/fF-sS/      VARIANT.json, one result each, and the run directories of `mcu-asc train`
 DIR/LABEL/STUDENT/cost-VARIANT.json   what the first int8 student of that kind takes on the board
@@ -49,6 +52,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {  # what each sets in the recipe, b
     "ptq": {**DENSE, "qat": {"epochs": 0}},
     "qat": {**DENSE, "qat": {"epochs": 10}},
     "pruned+qat": {"prune": {"kind": "magnitude", "sparsity": 0.5, "epochs": 20}, "qat": {"epochs": 10}},
+    "distilled": {**DENSE, "qat": {"epochs": 0}},
 }
 SCORES = ("clip_accuracy", "window_accuracy", "log_loss", "mean_class_accuracy")
 Result = dict[str, Any]
@@ -80,17 +84,21 @@ class Trial:
 # ---- recipes -------------------------------------------------------------------------------------
 
 
-def recipe_of(trial: Trial, base: Mapping[str, Any], changes: Sequence[Mapping[str, Any]]) -> Recipe:
+def recipe_of(trial: Trial, args: argparse.Namespace) -> Recipe:
     """The base recipe as this trial needs it."""
+    base = tomllib.loads(args.recipe.read_text())
+    teachers = [dataclasses.replace(trial, seed=seed, variant="float") for seed in args.teachers]
     folds = {*base["data"]["train_folds"], *base["data"]["test_folds"]}
     own = {
         "data": {"train_folds": sorted(folds - {trial.fold}), "test_folds": [trial.fold]},
         "student": {"name": trial.student, "width": trial.width},
         "train": {"seed": trial.seed},
     }
+    if trial.variant == "distilled":
+        own["distill"] = {"teachers": [str(t.folder(args.out) / "float") for t in teachers]}
     values: dict[str, Any] = dict(base)
-    for change in (VARIANTS[trial.variant], *changes, own):
-        values = merged(values, change)
+    for part in (VARIANTS[trial.variant], *map(change, args.set), own):
+        values = merged(values, part)
     return parse(values, f"{trial.student}, {trial.variant}")
 
 
@@ -138,16 +146,22 @@ def trained(recipe: Recipe, run: Path, data_root: Path | None) -> float:
     return float(clock.read_text()) if clock.exists() else math.nan
 
 
+def run_name(variant: str) -> str:
+    """The run directory of a variant: the float students are those that PTQ takes."""
+    return "float" if variant == "ptq" else variant
+
+
 def run_trial(trial: Trial, recipe: Recipe, out: Path, data_root: Path | None) -> Result:
     """Train what is missing of a trial and score it."""
     folder = trial.folder(out)
-    start, root = float_only(recipe), folder / "float"
-    seconds = trained(start, root, data_root)
-    run = root
-    if as_dict(start) != as_dict(recipe):
+    start, seconds = float_only(recipe), 0.0
+    if recipe.distill.teachers or as_dict(start) == as_dict(recipe):
+        run = folder / run_name(trial.variant)
+    else:
         run = folder / trial.variant
-        rundir.fork(root, run, recipe)
-        seconds += trained(recipe, run, data_root)
+        seconds = trained(start, folder / "float", data_root)
+        rundir.fork(folder / "float", run, recipe)
+    seconds += trained(recipe, run, data_root)
     found = float_scores(run) if trial.variant == "float" else device_scores(run, recipe, data_root)
     made = json.loads((run / "config.json").read_text())
     return {
@@ -171,7 +185,9 @@ def device_scores(run: Path, recipe: Recipe, data_root: Path | None) -> Result:
     """The student through the firmware's C: front end, windows and kernels as on the emulated board."""
     model = compiler.read(run / "student.tflite")
     ds = datasets.open_dataset(recipe.data.dataset, data_root)
-    clips = datasets.select(ds, ",".join(map(str, recipe.data.test_folds)))
+    known = score.Judge.of(model).card.labels
+    held_out = datasets.select(ds, ",".join(map(str, recipe.data.test_folds)))
+    clips = [clip for clip in held_out if clip.label in known]
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary) / "firmware"
         firmware.write(firmware.project(model, config.load_board(bench.BOARD)), project)
@@ -220,9 +236,7 @@ def trials(args: argparse.Namespace) -> Iterator[Trial]:
 
 
 def train_all(args: argparse.Namespace) -> None:
-    base = tomllib.loads(args.recipe.read_text())
-    changes = [change(text) for text in args.set]
-    planned = [(t, recipe_of(t, base, changes)) for t in trials(args)]  # refuses before the first hour
+    planned = [(t, recipe_of(t, args)) for t in trials(args)]  # refuses before the first hour
     if not args.resume and (done := [t for t, _ in planned if t.folder(args.out).exists()]):
         raise UsageError(
             f"{done[0].folder(args.out)} exists", "go on with --resume, or choose another --label"
@@ -243,8 +257,7 @@ def train_all(args: argparse.Namespace) -> None:
         )
         priced = path.parent.parent / f"cost-{trial.variant}.json"
         if args.cost and trial.variant != "float" and not priced.exists():
-            run = path.parent / ("float" if trial.variant == "ptq" else trial.variant)
-            rundir.write_json(priced, cost(run / "student.tflite"))
+            rundir.write_json(priced, cost(path.parent / run_name(trial.variant) / "student.tflite"))
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -341,22 +354,23 @@ def numbers(text: str) -> tuple[int, ...]:
     return datasets.parse_folds(text)
 
 
-def known(text: str) -> tuple[str, ...]:
+def variants(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     if unknown := [n for n in names if n not in VARIANTS]:
         raise argparse.ArgumentTypeError(f"unknown '{unknown[0]}', known: {', '.join(VARIANTS)}")
     return names
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     shipped = paths.students_dir() / "esc10" / "recipe.toml"
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--recipe", type=Path, default=shipped, metavar="FILE")
     parser.add_argument("--student", action="append", metavar="NAME[:WIDTH]")
-    parser.add_argument("--variants", type=known, default=("float", "ptq"), metavar=",".join(VARIANTS))
+    parser.add_argument("--variants", type=variants, default=("float", "ptq"), metavar=",".join(VARIANTS))
     parser.add_argument("--folds", type=numbers, default=(1, 2, 3, 4), metavar="1-4")
     parser.add_argument("--seeds", type=numbers, default=(0,), metavar="0,1,2")
+    parser.add_argument("--teachers", type=numbers, default=(0, 1, 2), metavar="0-2")
     parser.add_argument(
         "--label", default="recipe", help="of the recipe as changed by --set: a folder's name"
     )
@@ -365,7 +379,7 @@ def main() -> int:
     parser.add_argument("--no-cost", dest="cost", action="store_false", help="without the emulator")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--table", action="store_true", help="only print what there is")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     base = tomllib.loads(args.recipe.read_text())["student"]
     args.student = args.student or [f"{base['name']}:{base.get('width', 1)}"]
     try:

@@ -2,8 +2,7 @@
 
 Each takes one window of shape (rows, bands, 1), standardised log2 band energies, and gives logits; its width
 multiplies the channels of every layer.  A row of STUDENTS is all that a new one takes.  Only operations that
-the compiler knows are used.  Quantisation-aware training has been tried with vgg-asc, ds-cnn, causal-ds,
-dcase2022-baseline and cp-mobile; the others have been converted after training only.
+the compiler knows are used.  All of them can be trained quantisation-aware (quantise.py).
 """
 
 from __future__ import annotations

@@ -1,0 +1,93 @@
+"""tools/students.py on a corner of the synthetic scenes: what it keeps, and that it does nothing twice."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the extra [train]")
+pytest.importorskip("tensorflow_model_optimization", reason="needs the extra [train]")
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+import students
+
+from mcu_asc.errors import UsageError
+
+RECIPE = """
+name = "tiny"
+[data]
+dataset = "scenes"
+labels = ["park", "bus"]
+train_folds = [1]
+test_folds = [4]
+[front_end]
+bands = 16
+rows = 20
+floor_fs2 = 1e-6
+[student]
+name = "vgg-asc"
+width = 0.25
+[train]
+epochs = 1
+windows_per_clip = 1
+batch = 8
+[decision]
+alive_db = -70.0
+"""
+QAT = ("--set", "qat.epochs=1")
+
+
+def run(folder: Path, *options: str) -> int:
+    arguments = ["--recipe", str(folder / "recipe.toml"), "--out", str(folder / "out"), "--folds", "4"]
+    return students.main([*arguments, "--no-cost", *options])
+
+
+def test_variants_share_their_float_weights_and_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    assert run(tmp_path, "--variants", "float,ptq") == 0
+    folder = tmp_path / "out" / "recipe" / "vgg-asc-0.25" / "f4-s0"
+    assert {p.name for p in folder.glob("*.json")} == {"float.json", "ptq.json"}
+    kept = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+    assert run(tmp_path, "--variants", "float,ptq") == 1
+    assert "--resume" in capsys.readouterr().err
+    assert run(tmp_path, "--variants", "float,ptq", "--resume") == 0
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == kept
+
+    assert run(tmp_path, "--variants", "qat", *QAT, "--resume") == 0
+    weights = "float.weights.h5"
+    assert (folder / "qat" / weights).read_bytes() == (folder / "float" / weights).read_bytes()
+    result = json.loads((folder / "qat.json").read_text())
+    assert result["clips"] == 48
+    assert result["clip_accuracy"] == result["correct"] / 48
+    assert result["recipe"]["data"] == {
+        "dataset": "scenes", "labels": ["park", "bus"], "train_folds": [1], "test_folds": [4]
+    }  # fmt: skip
+    shown = capsys.readouterr().out
+    assert "| recipe | vgg-asc 0.25 | qat | 1 x 1 |" in shown
+    assert "qat less float" in shown
+
+    assert run(tmp_path, "--set", "train.epochs=2", "--resume") == 1
+    assert "another" in capsys.readouterr().err
+
+
+def test_means_are_of_folds_then_of_seeds() -> None:
+    values = {(1, 0): 0.9, (2, 0): 1.0, (1, 1): 0.8, (2, 1): 0.9}
+    results = [{"fold": f, "seed": s, "clip_accuracy": a} for (f, s), a in values.items()]
+    assert students.mean_by(results, "fold") == pytest.approx({1: 0.85, 2: 0.95})
+    assert students.accuracy(results) == f"90.0 ± {100 * math.sqrt(0.005):.1f}"
+    assert students.accuracy(results[:2]) == "95.0"
+
+
+def test_changes_are_read_as_toml_and_wrong_ones_refused() -> None:
+    assert students.change("train.epochs=250") == {"train": {"epochs": 250}}
+    with pytest.raises(UsageError, match="--set"):
+        students.change("train.epochs")
+    with pytest.raises(argparse.ArgumentTypeError, match="unknown 'fp16'"):
+        students.variants("ptq,fp16")
