@@ -317,9 +317,9 @@ def table(out: Path) -> str:
                 f"{student} {width:g}",
                 variant,
                 f"{len(folds)} x {len(seeds)}{part}",
-                accuracy(results),
+                "" if part else accuracy(results),  # without its hardest fold a seed would look good
                 " ".join(f"{100 * v:.1f}" for v in folds.values()),
-                " ".join(f"{100 * v:.1f}" for v in seeds.values()),
+                "" if part else " ".join(f"{100 * v:.1f}" for v in seeds.values()),
                 f"{100 * windows:.1f}",
                 f"{loss:.3f}",
                 f"{results[0]['params']:,}",
