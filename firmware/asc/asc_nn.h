@@ -208,8 +208,8 @@ void asc_copy_s8(const asc_copy *p, const int8_t *x, int8_t *y);
 typedef struct {
     int32_t rows, depth; /* depth 1 .. 511 */
     const int32_t
-        *exp;      /* [exp_n] exp(-d * scale * beta) in Q0.31 for d = 0, 1, ... below the row's maximum */
-    int32_t exp_n; /* 1 .. 256; beyond it exp is taken as 0 */
+        *exp;      /* exp(-d * scale * beta) in Q0.31 for d = 0, 1, ... below the row's maximum, then 0 */
+    int32_t exp_n; /* 1 .. 256, without that 0, which is absent after 256 */
 } asc_softmax;
 
 void asc_softmax_s8(const asc_softmax *p, const int8_t *x, int8_t *y);
@@ -219,8 +219,9 @@ typedef struct {
     int32_t rows, depth; /* depth 1 .. 4095 */
     const int32_t *exp;  /* as in asc_softmax, beta 1 */
     int32_t exp_n;
-    asc_scale scale;   /* an input difference to Q5.26; left may be 31 */
-    asc_scale reverse; /* Q5.26 to an input difference */
+    int32_t multiplier; /* of an input difference, shifted left, to Q5.26 */
+    uint32_t left;      /* 1 .. 31 */
+    asc_scale reverse;  /* Q5.26 to an input difference */
 } asc_log_softmax;
 
 void asc_log_softmax_s8(const asc_log_softmax *p, const int8_t *x, int8_t *y);

@@ -10,8 +10,8 @@ enum { ROOT_HALF = 1518500250, FOURTH_ROOT_HALF = 1805811301, LOG_2 = 1488522236
 static int32_t logarithm(int32_t z)
 {
     const int32_t quarter = 1 << 23; /* Q6.25 */
-    const int32_t zeros_a = (int32_t)asc_leading_zeros((uint32_t)z) - 1;
-    const int32_t zeros_b = (int32_t)asc_leading_zeros((uint32_t)asc_q31(z, ROOT_HALF)) - 1;
+    const int32_t zeros_a = (int32_t)__builtin_clz((uint32_t)z) - 1;
+    const int32_t zeros_b = (int32_t)__builtin_clz((uint32_t)asc_q31(z, ROOT_HALF)) - 1;
     const int32_t scaled_a = asc_shift_left(z, (uint32_t)zeros_a);
     const int32_t a = asc_saturated((int64_t)asc_q31(scaled_a, ROOT_HALF) * 2);
     const int32_t b = asc_saturated((int64_t)z * (1 << zeros_b));
@@ -32,26 +32,22 @@ static int32_t logarithm(int32_t z)
 
 void asc_log_softmax_s8(const asc_log_softmax *p, const int8_t *x, int8_t *y)
 {
-    for (int32_t i = 0; i < p->rows; i++) {
-        int32_t most = x[0];
-        for (int32_t c = 1; c < p->depth; c++)
-            most = x[c] > most ? x[c] : most;
-        int32_t sum = 0;
-        for (int32_t c = 0; c < p->depth; c++)
-            if (most - x[c] < p->exp_n)
-                sum += asc_shift_right(p->exp[most - x[c]], 12);
-        const int32_t log_sum = logarithm(sum);
+    const int32_t n = p->depth;
+    for (int32_t i = 0; i < p->rows; i++, x += n, y += n) {
+        const int32_t most = asc_most(x, n);
+        const int32_t log_sum = logarithm((int32_t)asc_exp_sum(p->exp, p->exp_n, x, n, most));
         /* The smallest difference whose logarithm Q5.26 still holds. */
         int32_t least = asc_scaled(asc_offset(log_sum, INT32_MIN), p->reverse);
         least = least > -p->exp_n ? least : -p->exp_n;
-        for (int32_t c = 0; c < p->depth; c++) {
+        /* No logarithm is above zero: half less one makes ties go away from it. */
+        const int32_t offset = (1 << 21) - 1 - log_sum;
+        for (int32_t c = 0; c < n; c++) {
             int32_t value = INT8_MIN;
-            if (x[c] - most > least)
-                value =
-                    asc_shift_right(asc_offset(asc_scaled(x[c] - most, p->scale), -log_sum), 22) + INT8_MAX;
-            y[c] = (int8_t)asc_clamp(value, INT8_MIN, INT8_MAX);
+            if (x[c] - most > least) {
+                const int32_t log = asc_q31(asc_shift_left(x[c] - most, p->left), p->multiplier) + offset;
+                value = (log >> 22) + INT8_MAX;
+            }
+            y[c] = (int8_t)(value > INT8_MIN ? value : INT8_MIN);
         }
-        x += p->depth;
-        y += p->depth;
     }
 }

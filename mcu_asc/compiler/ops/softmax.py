@@ -91,12 +91,13 @@ def _parse_log(node: Node) -> LogSoftmax:
     return LogSoftmax(a.rows, a.depth, a.exp, (multiplier, shift), fixed.quantize_multiplier(back))
 
 
-def _call(op: Op, kernel: str, more: dict[str, tuple[int, ...]]) -> Code:
+def _call(op: Op, kernel: str, more: dict[str, int | tuple[int, ...]]) -> Code:
     name, a = f"op{op.index}", op.attrs
     table = f"{name}_exp"
+    values = np.array((*a.exp, 0)[:256], np.int32)  # all differences of int8, or those before 0 and one 0
     fields = {"rows": a.rows, "depth": a.depth, "exp": table, "exp_n": len(a.exp), **more}
     return Code(
-        arrays=(Array("int32_t", table, np.array(a.exp, np.int32)),),
+        arrays=(Array("int32_t", table, values),),
         params=(Params(f"asc_{kernel}", name, fields),),
         calls=(Call(f"asc_{kernel}_s8", name, (op.inputs[0],), op.outputs[0]),),
     )
@@ -107,8 +108,9 @@ def _code(graph: Graph, op: Op) -> Code:
 
 
 def _code_log(graph: Graph, op: Op) -> Code:
-    factors = {"scale": scale_fields(op.attrs.scale), "reverse": scale_fields(op.attrs.reverse)}
-    return _call(op, "log_softmax", factors)
+    multiplier, left = op.attrs.scale
+    more = {"multiplier": multiplier, "left": left, "reverse": scale_fields(op.attrs.reverse)}
+    return _call(op, "log_softmax", more)
 
 
 KINDS = {
