@@ -12,11 +12,12 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the extra [train]")
 pytest.importorskip("tensorflow_model_optimization", reason="needs the extra [train]")
 
-from mcu_asc import compiler, learn
+from mcu_asc import compiler, config, learn
 from mcu_asc.errors import UsageError
-from mcu_asc.learn import convert, keras, prune, quantise, recipe
+from mcu_asc.learn import convert, keras, loop, prune, quantise, recipe
 from mcu_asc.learn.students import STUDENTS, Shape, cost
 from mcu_asc.nouns import BLOCK
+from mcu_asc.results import check
 
 RECIPE = """
 name = "tiny"
@@ -66,9 +67,11 @@ def student(name: str, seed: int = 0) -> keras.Keras:
     return model
 
 
-def make_sparse(model: keras.Keras, kind: str, share: float) -> None:
-    for target, variables in prune.pruned(model, kind):
-        for w, mask in zip(variables, prune.KINDS[kind](target, share), strict=True):
+def make_sparse(model: keras.Keras, kind: str, share: float, blocks: float = 0.0) -> None:
+    pairs = prune.pruned(model, kind)
+    masks = prune.KINDS[kind]([target for target, _ in pairs], share, blocks)
+    for (_, variables), own in zip(pairs, masks, strict=True):
+        for w, mask in zip(variables, own, strict=True):
             w.assign(w * mask)
 
 
@@ -107,14 +110,15 @@ def test_channels_that_stay_are_multiples_of_four() -> None:
         assert mask[24 - stay :].all()
 
 
-@pytest.mark.parametrize("name", ["vgg-asc", "ds-cnn"])
-def test_removed_channels_change_nothing(name: str) -> None:
+@pytest.mark.parametrize("name", ["vgg-asc", "ds-cnn", "dcase2022-baseline"])
+@pytest.mark.parametrize(("kind", "blocks"), [("channel", 0.0), ("channel+block", 0.5)])
+def test_removed_channels_change_nothing(name: str, kind: str, blocks: float) -> None:
     model = student(name)
-    make_sparse(model, "channel", 0.5)
+    make_sparse(model, kind, 0.5, blocks)
     smaller = prune.narrowed(model)
     x = windows(8)
     np.testing.assert_allclose(smaller(x, training=False), model(x, training=False), rtol=1e-4, atol=1e-4)
-    assert cost(smaller).macs < 0.5 * cost(model).macs
+    assert cost(smaller).macs < 0.55 * cost(model).macs
     assert [la.name for la in smaller.layers] == [la.name for la in model.layers]
 
 
@@ -139,6 +143,25 @@ def test_channels_of_branches_are_not_removed() -> None:
         prune.narrowed(model)
 
 
+def test_blocks_are_those_of_the_kernels_that_channels_leave() -> None:
+    """Channels of no importance lie among the others: what are neighbours later are none before."""
+    model = student("vgg-asc")
+    make_sparse(model, "channel+block", 0.5, 0.75)
+    kept = [t.kernel.numpy() for t in prune.targets(prune.narrowed(model))]
+    assert kept[0].shape[2] == model.get_layer("stem").filters  # the stem stays as it is
+    assert [zero_blocks(k.transpose(3, 0, 1, 2)) for k in kept] == pytest.approx([0.75] * len(kept), abs=0.02)
+    assert all(k.any(axis=(0, 1, 2)).all() for k in kept)
+
+
+def test_channels_are_chosen_before_blocks() -> None:
+    stage = loop.Stage("prune", 1, 1e-3, sparsity=0.5, ramp=0.5, kind="channel+block", block_sparsity=0.75)
+    steps = [loop.sparsity(stage, i, 100) for i in range(100)]
+    assert all(blocks == 0 for _, blocks in steps[:26])
+    assert all(share == 0.5 for share, _ in steps[25:])
+    assert steps[50] == steps[99] == (0.5, 0.75)
+    assert steps == sorted(steps)
+
+
 def test_blocks_stay_zero_through_training_for_int8() -> None:
     plain = student("vgg-asc")
     make_sparse(plain, "block", 0.75)
@@ -153,6 +176,29 @@ def test_blocks_stay_zero_through_training_for_int8() -> None:
         assert zero_blocks(data) >= 0.75
 
 
+def test_a_recipe_that_removes_channels_and_zeroes_blocks_of_the_others(tmp_path: Path) -> None:
+    """The exported file is smaller and sparse, as `check` counts both."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        RECIPE.replace("ds-cnn", "vgg-asc").replace('"channel"', '"channel+block"\nblock_sparsity = 0.5')
+    )
+    run = learn.train(path, None, tmp_path / "run")
+    made = json.loads((run / "config.json").read_text())
+    found = check.check(compiler.read(run / "student.tflite"), config.load_board("nano33"), None)
+    assert (found.views[0].params, found.views[0].macs) == (made["pruned"]["params"], made["pruned"]["macs"])
+    assert made["pruned"]["macs"] < 0.6 * made["macs"]
+    blocks, zeros = found.sparsity.blocks, found.sparsity.zero_blocks
+    assert blocks and 0.48 < zeros / blocks < 0.6
+    assert found.sparsity.macs_skipped > 0.3 * made["pruned"]["macs"]
+
+
+def test_branches_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE.replace("ds-cnn", "cp-mobile"))
+    with pytest.raises(UsageError, match=r"has several inputs: channels can only be removed .*\(use kind"):
+        learn.train(path, None, tmp_path / "run", progress=lambda *a: pytest.fail(f"trained: {a}"))
+
+
 def test_a_recipe_that_removes_channels(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(RECIPE)
@@ -164,7 +210,17 @@ def test_a_recipe_that_removes_channels(tmp_path: Path) -> None:
     assert made["pruned"]["params"] < 0.6 * made["params"]
 
 
-def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(UsageError, match="unknown 'random'"):
-        values = {"name": "a", "data": {"dataset": "scenes", "train_folds": [1], "test_folds": [4]}}
-        recipe.parse(values | {"student": {"name": "ds-cnn"}, "prune": {"kind": "random"}}, "here")
+def test_kinds_that_make_no_sense_are_refused() -> None:
+    values = {"name": "a", "data": {"dataset": "scenes", "train_folds": [1], "test_folds": [4]}}
+    values["student"] = {"name": "ds-cnn"}
+    for pruning, match in (
+        ({"kind": "random"}, "unknown 'random'"),
+        ({"block_sparsity": 0.5}, 'block_sparsity goes with kind = "channel\\+block", not "magnitude"'),
+        ({"kind": "channel+block"}, "needs block_sparsity"),
+    ):
+        with pytest.raises(UsageError, match=match):
+            recipe.parse(values | {"prune": pruning}, "here")
+    mixed = recipe.parse(values | {"prune": {"kind": "channel+block", "block_sparsity": 0.5}}, "here")
+    assert mixed.narrows
+    assert recipe.parse(recipe.as_dict(mixed), "here") == mixed
+    assert "block_sparsity" not in recipe.as_dict(recipe.parse(values, "here"))["prune"]

@@ -267,7 +267,7 @@ def test_schedules() -> None:
     assert max(rates) == rates[9]
     assert 0 < rates[-1] < 1e-3
     assert rates[9:] == sorted(rates[9:], reverse=True)
-    shares = [loop.sparsity(stage, i, 100) for i in range(100)]
+    shares = [loop.sparsity(stage, i, 100)[0] for i in range(100)]
     assert shares[0] == 0
     assert shares == sorted(shares)
     assert shares[50] == shares[99] == 0.8

@@ -7,6 +7,7 @@ epoch), so a run that was stopped and resumed computes what an unbroken one comp
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import zlib
@@ -43,6 +44,7 @@ class Stage:
     ramp: float = 0.6  # share of the steps in which the sparsity grows
     mask_every: int = 10  # steps
     kind: str = "magnitude"  # of prune.KINDS
+    block_sparsity: float = 0.0  # of "channel+block"
 
 
 def learning_rate(stage: Stage, step: int, total: int) -> float:
@@ -51,10 +53,20 @@ def learning_rate(stage: Stage, step: int, total: int) -> float:
     return stage.lr * warm * 0.5 * (1 + math.cos(math.pi * step / total))
 
 
-def sparsity(stage: Stage, step: int, total: int) -> float:
-    """Zhu and Gupta's polynomial schedule: s (1 - (1 - k / K)^3), then held at s."""
-    done = min(1.0, step / max(1.0, stage.ramp * total))
-    return stage.sparsity * (1 - (1 - done) ** 3)
+def sparsity(stage: Stage, step: int, total: int) -> tuple[float, float]:
+    """Zhu and Gupta's polynomial schedule: s (1 - (1 - k / K)^3), then held at s.
+
+    Of blocks beside channels each has half of the K steps, channels first: which weights make a block is
+    known when it is known which channels stay.
+    """
+    done = step / max(1.0, stage.ramp * total)
+
+    def grown(part: float) -> float:
+        return 1 - (1 - min(1.0, max(0.0, part))) ** 3
+
+    if not stage.block_sparsity:
+        return stage.sparsity * grown(done), 0.0
+    return stage.sparsity * grown(2 * done), stage.block_sparsity * grown(2 * done - 1)
 
 
 def generator(seed: int, stage: str, epoch: int) -> np.random.Generator:
@@ -110,7 +122,8 @@ def run_stage(
         row = {"stage": stage.name, "epoch": epoch, "lr": learning_rate(stage, epoch * steps - 1, total)}
         row["loss"] = loss
         if stage.sparsity:
-            row["sparsity"] = sparsity(stage, epoch * steps - 1, total)
+            part, blocks = sparsity(stage, epoch * steps - 1, total)
+            row["sparsity"] = 1 - (1 - part) * (1 - blocks) if blocks else part
         if epoch % every == 0 or epoch == stage.epochs:
             with trainer.averaged():
                 scores = evaluate(model)
@@ -174,9 +187,9 @@ class _Trainer:
     ) -> float:
         tf = keras.tensorflow()
         if self.masks and (step % self.stage.mask_every == 0 or step == total - 1):
-            share = sparsity(self.stage, step, total)
-            new = [m for target, _ in self.pruned for m in prune.KINDS[self.stage.kind](target, share)]
-            for (_, mask), value in zip(self.masks, new, strict=True):
+            choose, among = prune.KINDS[self.stage.kind], [target for target, _ in self.pruned]
+            new = choose(among, *sparsity(self.stage, step, total))
+            for (_, mask), value in zip(self.masks, itertools.chain(*new), strict=True):
                 mask.assign(value)
         self.optimiser.learning_rate.assign(learning_rate(self.stage, step, total))
         ema = min(self.stage.ema, (step + 1) / (step + 10))  # young averages forget faster

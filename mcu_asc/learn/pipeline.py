@@ -23,7 +23,7 @@ from mcu_asc.learn.evaluation import keras_scores
 from mcu_asc.learn.keras import Keras
 from mcu_asc.learn.loop import Stage, run_stage
 from mcu_asc.learn.progress import Progress
-from mcu_asc.learn.prune import narrowed
+from mcu_asc.learn.prune import narrowed, refuse_branches
 from mcu_asc.learn.quantise import quantised, set_ranges
 from mcu_asc.learn.recipe import Recipe, as_dict, load
 from mcu_asc.learn.rundir import RunDir
@@ -69,6 +69,8 @@ def train(
     train_clips, test_clips = _clips(ds, recipe, labels, str(recipe_path))
     keras.one_thread()
     keras.optimisation()  # missing packages show now, not after an hour
+    if recipe.narrows:
+        refuse_branches(build_student(recipe, len(labels), dropout=False))
     _check_budget(recipe, len(labels), gate)
     teachers = _teachers(run, recipe, labels, test_clips)
 
@@ -242,7 +244,14 @@ def _stages(
     schedule = {
         "float": Stage("float", t.epochs, t.lr, t.warmup, t.weight_decay, t.ema),
         "prune": Stage(
-            "prune", p.epochs, p.lr, sparsity=p.sparsity, ramp=p.ramp, mask_every=p.every_steps, kind=p.kind
+            "prune",
+            p.epochs,
+            p.lr,
+            sparsity=p.sparsity,
+            ramp=p.ramp,
+            mask_every=p.every_steps,
+            kind=p.kind,
+            block_sparsity=p.block_sparsity,
         ),
         "qat": Stage("qat", q.epochs, q.lr),
     }
@@ -259,6 +268,8 @@ def _stages(
             teaching = tutor if name in recipe.distill.stages else None
             checkpoint = run.checkpoint(name)
             run_stage(schedule[name], model, data, evaluate, checkpoint, metrics.add, progress, teaching)
+            if name == "prune" and recipe.narrows:
+                rundir.amend_config(run, {"pruned": dataclasses.asdict(cost(narrowed(model)))})
             rundir.save_weights(run, name, model)
             rundir.draw_curves(metrics.rows, run.path / "curves.png")
         before = name
@@ -280,7 +291,6 @@ def _network(
         return model
     if recipe.narrows:
         model = narrowed(model)
-        rundir.amend_config(run, {"pruned": dataclasses.asdict(cost(model))})
     plain, model = model, quantised(model, keep_zeros=recipe.prunes)
     set_ranges(model, plain, calibration)
     return model

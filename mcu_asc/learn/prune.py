@@ -1,4 +1,4 @@
-"""What pruning makes zero: single weights, blocks that the device skips, or whole channels.
+"""What pruning makes zero: single weights, blocks that the device skips, whole channels, or these two.
 
 Of convolutions' kernels, [rows, columns, channels in, channels out]; the stem, depthwise convolutions and the
 last layer stay dense.
@@ -6,7 +6,8 @@ last layer stay dense.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,8 +81,16 @@ def channels(importance: NDArray[np.float32], share: float) -> Mask:
     return smallest(importance, max(0, importance.size - stay))
 
 
-def _weights(choose: Callable[[NDArray[np.float32], float], Mask]) -> Callable[[Target, float], list[Mask]]:
-    return lambda target, share: [choose(target.kernel.numpy(), share)]
+Choice = Callable[[Sequence[Target], float, float], list[list[Mask]]]
+"""Masks of each target from the share of zeros; the second share is that of "channel+block"'s blocks."""
+
+
+def _each(choose: Callable[[Target, float], list[Mask]]) -> Choice:
+    return lambda targets, share, _: [choose(t, share) for t in targets]
+
+
+def _weights(choose: Callable[[NDArray[np.float32], float], Mask]) -> Choice:
+    return _each(lambda target, share: [choose(target.kernel.numpy(), share)])
 
 
 def _channels(target: Target, share: float) -> list[Mask]:
@@ -95,34 +104,62 @@ def _channels(target: Target, share: float) -> list[Mask]:
     return [np.broadcast_to(stays, kernel.shape), *[stays] * len(target.norms)]
 
 
-KINDS: Mapping[str, Callable[[Target, float], list[Mask]]] = {
+def _channels_and_blocks(chain: Sequence[Target], share: float, blocks: float) -> list[list[Mask]]:
+    """Channels as above, then blocks of the kernels as they will be without those channels.
+
+    Which weights share a block shows only there: a block is of neighbours among the channels that stay.
+    """
+    found = []
+    heard = np.arange(chain[0].kernel.shape[2]) if chain else np.arange(0)  # of the stem's channels, all
+    for target in chain:
+        whole, *norms = _channels(target, share)
+        stay = np.flatnonzero(whole[0, 0, 0])
+        left = np.ix_(*map(np.arange, whole.shape[:2]), heard, stay)
+        mask = np.zeros(whole.shape, np.float32)
+        mask[left] = block(target.kernel.numpy()[left], blocks)
+        found.append([mask, *norms])
+        heard = stay
+    return found
+
+
+KINDS: Mapping[str, Choice] = {
     "magnitude": _weights(magnitude),
     "block": _weights(block),
-    "channel": _channels,
+    "channel": _each(_channels),
+    "channel+block": _channels_and_blocks,
 }
+
+
+def removes_channels(kind: str) -> bool:
+    return "channel" in kind.split("+")
 
 
 def pruned(model: Keras, kind: str) -> list[tuple[Target, list[Any]]]:
     """Each target with the variables that KINDS[kind] gives masks for."""
-    return [(t, [t.kernel, *(t.norms if kind == "channel" else ())]) for t in targets(model)]
+    return [(t, [t.kernel, *(t.norms if removes_channels(kind) else ())]) for t in targets(model)]
 
 
 # ---- channels removed ----------------------------------------------------------------------------
 
 
-def narrowed(model: Keras) -> Keras:
-    """The same student without the channels whose kernels are zero; it computes the same.
-
-    Only chains of layers are known; UsageError for others.
-    """
-    k = keras.keras()
-    described = model.get_config()
-    for layer in described["layers"]:
+def refuse_branches(model: Keras) -> None:
+    """UsageError for what is no chain of layers: `narrowed` knows no other."""
+    for layer in model.get_config()["layers"]:
         if len(layer["inbound_nodes"]) > 1 or any(len(node) != 1 for node in layer["inbound_nodes"]):
             raise UsageError(
                 f"layer '{layer['name']}' has several inputs: channels can only be removed from a chain",
                 'use kind = "block"',
             )
+
+
+def narrowed(model: Keras) -> Keras:
+    """The same student without the channels whose kernels are zero; it computes the same.
+
+    UsageError where layers are no chain.
+    """
+    k = keras.keras()
+    refuse_branches(model)
+    described = model.get_config()
     values = []
     for layer, (stay, cut) in zip(model.layers, _cuts(model), strict=True):
         values.append(cut)
@@ -150,6 +187,9 @@ def _cuts(model: Keras) -> Iterator[tuple[NDArray[np.int64], list[NDArray[np.flo
             weights = [kernel[:, :, stay], *(b[stay] for b in bias)]
         elif isinstance(layer, layers.BatchNormalization):
             weights = [w[stay] for w in weights]
+        elif isinstance(layer, layers.Flatten):
+            *places, depth = layer.input_shape[1:]
+            stay = (np.arange(math.prod(places))[:, None] * depth + stay).ravel()
         elif isinstance(layer, layers.Dense):
             weights = [weights[0][stay], *weights[1:]]
             stay = np.arange(layer.units)

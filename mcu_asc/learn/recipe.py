@@ -115,7 +115,9 @@ class Prune(Section):
     """[prune]: zeros in the convolutions' kernels, stem and last layer left dense.
 
     kind  "magnitude": the smallest weights, which saves flash when packed, not time; "block": the blocks of
-          2 x 4 x 3 weights that the device skips (nouns.BLOCK); "channel": whole channels, which are removed
+          2 x 4 x 3 weights that the device skips (nouns.BLOCK); "channel": whole channels, which are removed;
+          "channel+block": `sparsity` of the channels is removed, then `block_sparsity` of the blocks in what
+          is left is zeroed, in the first and the second half of the ramp
     """
 
     kind: str = field(default="magnitude", metadata=LATER)
@@ -124,6 +126,17 @@ class Prune(Section):
     lr: float = _in(0.0, 1.0, 1e-3)
     ramp: float = _in(0.0, 1.0, 0.6)  # share of the steps in which the sparsity grows
     every_steps: int = _in(1, 10_000, 10)  # steps between choices of what to zero
+    block_sparsity: float = _in(0.0, 0.95, 0.0, later=True)  # "channel+block": share of zero blocks
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        mixed = self.kind == "channel+block"
+        if self.block_sparsity and not mixed:
+            raise ValueError(
+                f'block_sparsity goes with kind = "channel+block", not "{self.kind}": use sparsity'
+            )
+        if mixed and self.sparsity and not self.block_sparsity:
+            raise ValueError('kind = "channel+block" needs block_sparsity, as in block_sparsity = 0.5')
 
 
 @dataclass(frozen=True)
@@ -201,7 +214,9 @@ class Recipe(Section):
     @property
     def narrows(self) -> bool:
         """Pruned channels are removed."""
-        return self.prunes and self.prune.kind == "channel"
+        from mcu_asc.learn.prune import removes_channels
+
+        return self.prunes and removes_channels(self.prune.kind)
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
