@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mcu_asc.audio.frontend import extract
+from mcu_asc.audio.frontend import Features, extract
 from mcu_asc.learn import augment as a
-from mcu_asc.learn.recipe import Augment
-from mcu_asc.learn.windows import FULL_SCALE, bare, real_input, with_statistics
-from mcu_asc.nouns import Decision, FrontEndConfig
+from mcu_asc.learn.recipe import Augment, Data, Recipe, Student, Train
+from mcu_asc.learn.windows import FULL_SCALE, bare, real_input, training_set, with_statistics
+from mcu_asc.nouns import Clip, Decision, FrontEndConfig
 
 OFF = Augment(stretch=0, pitch_bands=0, gain_db=0, eq_db=0, mix=0, mask_bands=0, mask_rows=0)
 NEW = Augment(roll_rows=7, mixup=0.7, mixstyle=0.7)
@@ -238,3 +238,23 @@ def test_clips_through_devices_are_new_sounds_of_the_same_fold_and_group() -> No
     assert not np.array_equal(sounds[1], sounds[2])
     assert all(s.shape == sounds[0].shape and s.dtype == np.int16 for s in sounds)
     assert np.array_equal(sounds[1], heard.pcm(also[0], 16_000))
+
+
+def test_windows_that_teach_are_chosen_apart_from_those_that_vote() -> None:
+    """A clip of 60 rows, the last 20 of them loud, in windows of 20 rows."""
+    front_end = FrontEndConfig(bands=4, rows=20)
+    level = np.full(60, 2 * 512, np.int16)
+    level[40:] = 30 * 512
+    clip = Clip("one", "a", 1, "one")
+    found = {"one": Features(np.zeros((60, 4), np.int16), np.zeros((60, 4), np.int8), level)}
+    recipe = Recipe("x", Data("scenes", (1,), (4,)), Student("ds-cnn"), front_end)
+    measured = dataclasses.replace(front_end, mean=(0.0,) * 4, std=(1.0,) * 4)
+
+    def starts(votes: float, teaches: float | None) -> list[int]:
+        own = dataclasses.replace(recipe, decision=Decision(min_alive=votes), train=Train(min_alive=teaches))
+        return training_set([clip], found, ("a",), measured, own).starts[0].tolist()
+
+    assert starts(0.5, None) == [*range(30, 41)]
+    assert starts(0.5, 0.25) == starts(0.25, None) == [*range(25, 41)]
+    assert starts(0.5, 0.0) == [*range(41)]
+    assert starts(0.0, 1.0) == [40]

@@ -43,6 +43,15 @@ def test_a_recipe_survives_json(tmp_path: Path) -> None:
     assert parse(json.loads(json.dumps(as_dict(recipe))), "again") == recipe
 
 
+def test_what_a_training_window_needs_is_the_decisions_unless_said(tmp_path: Path) -> None:
+    plain = load(write(tmp_path, GOOD + "[decision]\nmin_alive = 0.25\n"))
+    assert plain.taught_alive == 0.25
+    assert "min_alive" not in as_dict(plain)["train"]
+    own = load(write(tmp_path, GOOD + "[train]\nmin_alive = 0\n"))
+    assert (own.taught_alive, own.decision.min_alive) == (0, 0.5)
+    assert parse(json.loads(json.dumps(as_dict(own))), "again") == own
+
+
 @pytest.mark.parametrize("student", ["esc10", "scenes"])
 def test_shipped_recipes_are_valid(student: str) -> None:
     recipe = load(paths.students_dir() / student / "recipe.toml")
@@ -63,6 +72,7 @@ def test_shipped_recipes_are_valid(student: str) -> None:
         (("test_folds = [4]", 'test_folds = ["4"]'), "must be a int"),
         (("[student]", "[train]\nepochs = 0\n[student]"), "epochs is 0, it must be in 1 .. 10000"),
         (("[student]", "[train]\nlr = -0.1\n[student]"), "lr is -0.1, it must be in 0 .. 1"),
+        (("[student]", "[train]\nmin_alive = 2.0\n[student]"), "min_alive is 2.0, it must be in 0 .. 1"),
         (("[student]", "[train]\nlr = nan\n[student]"), "lr is nan"),
         (("[student]", "[prune]\nsparsity = 1.0\n[student]"), "sparsity is 1.0"),
         (("[student]", "[front_end]\nmean = [1.0]\n[student]"), "'mean' is measured in training"),

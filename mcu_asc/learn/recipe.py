@@ -35,8 +35,9 @@ def _check_ranges(section: Any) -> None:
     """ValueError naming the first field outside its range."""
     for f in dataclasses.fields(section):
         low, high = f.metadata.get("range", (None, None))
-        if low is not None and not low <= getattr(section, f.name) <= high:
-            raise ValueError(f"{f.name} is {getattr(section, f.name)}, it must be in {low:g} .. {high:g}")
+        value = getattr(section, f.name)
+        if low is not None and value is not None and not low <= value <= high:
+            raise ValueError(f"{f.name} is {value}, it must be in {low:g} .. {high:g}")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Train(Section):
     weight_decay: float = _in(0.0, 1.0, 1e-3)  # AdamW's, on kernels only
     ema: float = _in(0.0, 0.9999, 0.99)  # averaging of weights; 0 = the last weights
     seed: int = _in(0, 2**31 - 1, 0)
+    min_alive: float | None = _in(0.0, 1.0, None, later=True)  # share of a window's rows; unset: [decision]'s
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,12 @@ class Recipe(Section):
         from mcu_asc.audio.datasets import DATASETS
 
         return DATASETS[self.data.dataset].multi_label
+
+    @property
+    def taught_alive(self) -> float:
+        """Share of alive rows (`decision.alive_db`) that a training window needs; a clip's best ones do."""
+        own = self.train.min_alive
+        return self.decision.min_alive if own is None else own
 
     @property
     def prunes(self) -> bool:

@@ -197,7 +197,7 @@ def training_set(
     for clip in clips:
         level = bare_features[clip.id].level_q9
         alive = count_alive(level[side : len(level) - side], front_end.rows, every_row)
-        starts.append(np.flatnonzero(alive >= min(recipe.decision.min_alive * front_end.rows, alive.max())))
+        starts.append(np.flatnonzero(alive >= min(recipe.taught_alive * front_end.rows, alive.max())))
     own = clips[: len(clips) // (1 + recipe.augment.devices)]
     names, differences = augment.device_differences(
         {
