@@ -112,6 +112,7 @@ def test_a_student_goes_through(
         not {"ADD", "MUL", "SUB", "PAD"} & {op.kind for op in model.graph.ops[1:]}
         or make is onnxnets.residual
     )
+    assert "TRANSPOSE" not in {op.kind for op in model.graph.ops}  # of a map before it is flattened
     report = json.loads((tmp_path / "out" / "import.json").read_text())
     assert report["parity"]["max_error"] == found.parity.max_error
 
@@ -194,14 +195,53 @@ def test_two_channels(data: Path, tmp_path: Path) -> None:
     assert compiler.read(found.tflite).graph.tensors[0].shape == (1, 20, 16, 2)
 
 
-def test_a_normaliser_at_the_end_is_left_out(data: Path, features: Path, tmp_path: Path) -> None:
+def ending_in(kind: str, **attributes: Any) -> Any:
     net = onnxnets.flat()
     last = net.graph.node[-1].output[0]
-    net.graph.node.append(helper.make_node("Softmax", [last], ["p"], name="probabilities", axis=1))
+    net.graph.node.append(helper.make_node(kind, [last], ["p"], name="probabilities", **attributes))
     net.graph.output[0].name = "p"
-    found = import_onnx(wanted(save(net, tmp_path), features), data, tmp_path / "out")
-    assert found.dropped == "Softmax"
+    return net
+
+
+def test_a_normaliser_at_the_end_is_left_out(data: Path, features: Path, tmp_path: Path) -> None:
+    path = save(ending_in("Softmax", axis=1), tmp_path)
+    found = import_onnx(wanted(path, features), data, tmp_path / "out")
+    assert (found.dropped, found.multi_label) == ("Softmax", False)
     assert "SOFTMAX" not in {op.kind for op in compiler.read(found.tflite).graph.ops}
+
+
+def test_a_sigmoid_at_the_end_is_left_out_and_the_card_says_what_it_meant(
+    data: Path, features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = save(ending_in("Sigmoid"), tmp_path)
+    options = {"--front-end": features, "--data": "folders", "--data-root": data, "--out": tmp_path / "out"}
+    with pytest.raises(SystemExit) as stop:
+        main(["import", str(path), *(str(v) for pair in options.items() for v in pair)])
+    said = capsys.readouterr()
+    assert not stop.value.code, said.err
+    assert "left out: Sigmoid at the end" in said.out and "several labels may hold; to score it" in said.out
+    model = compiler.read(tmp_path / "out" / "student.tflite")
+    assert model.card is not None and model.card.multi_label
+    assert "LOGISTIC" not in {op.kind for op in model.graph.ops}
+    plain = import_onnx(wanted(save(onnxnets.flat(), tmp_path), features), data, tmp_path / "plain")
+    for ours, theirs in zip(model.graph.tensors, compiler.read(plain.tflite).graph.tensors, strict=True):
+        np.testing.assert_array_equal(ours.data, theirs.data)  # the same network up to there
+
+
+def test_a_dense_layer_takes_a_map_as_it_lies(tmp_path: Path) -> None:
+    """Weights by row and by column, with and without a bias; onnxruntime says the same before and after."""
+    for kind, attributes in (("Gemm", {"transB": 1}), ("Gemm", {"alpha": 0.5}), ("MatMul", {})):
+        net = onnxnets.Net(3)
+        flat = net.add("Flatten", net.add("Relu", net.conv("x", 1, 4)), axis=1)
+        shape = (4, 1280) if "transB" in attributes else (1280, 4)
+        inputs = [flat, net.random(*shape, spread=0.05), *([net.random(4)] if kind == "Gemm" else [])]
+        path = save(net.model(net.add(kind, *inputs, **attributes), ["n", 1, 20, 16], 4), tmp_path)
+        ours, x = onnx.fixed(onnx.load(path), NCRB), windows(4)
+        after = onnx.convertible(ours, NCRB, x)
+        assert [n.op_type for n in after.proto.graph.node][-3:] == ["Transpose", "Reshape", kind]
+        np.testing.assert_allclose(
+            onnx.run_onnx(after, NCRB, x), onnx.run_onnx(ours, NCRB, x), rtol=1e-4, atol=1e-4
+        )
 
 
 def test_shapes_that_an_exporter_computes_become_constants(tmp_path: Path) -> None:
@@ -262,6 +302,29 @@ def test_ops_without_conversion_are_all_named(tmp_path: Path) -> None:
     assert "DeformConv '/deformconv2'" in named
     with pytest.raises(UsageError, match="DeformConv '/deformconv2'"):
         onnx.to_keras(loaded, NCRB)
+
+
+def _gelu(net: onnxnets.Net, x: str, form: str) -> str:
+    """As PyTorch writes it: for opset 20, and before it by Erf or by Tanh."""
+    if form in ("none", "tanh"):
+        return net.add("Gelu", x, approximate=form)
+    half = net.add("Mul", x, net.constant(0.5))
+    if form == "erf":
+        curve = net.add("Erf", net.add("Div", x, net.constant(2**0.5)))
+    else:
+        cube = net.add("Mul", net.add("Pow", x, net.constant(3.0)), net.constant(0.044715))
+        curve = net.add("Tanh", net.add("Mul", net.add("Add", x, cube), net.constant((2 / np.pi) ** 0.5)))
+    return net.add("Mul", half, net.add("Add", curve, net.constant(1.0)))
+
+
+@pytest.mark.parametrize("form", ["none", "tanh", "erf", "by hand"])
+def test_gelu_is_refused_with_its_reason(form: str, data: Path, features: Path, tmp_path: Path) -> None:
+    net = onnxnets.Net()
+    x = net.add("GlobalAveragePool", net.conv(_gelu(net, net.conv("x", 1, 6), form), 6, 8))
+    out = net.gemm(net.add("Flatten", x), 8, 4)
+    path = save(net.model(out, ["n", 1, 20, 16], 4, opset=20 if form in ("none", "tanh") else 17), tmp_path)
+    with pytest.raises(UsageError, match=r"net\.onnx: .*: GELU has no int8 kernel in .*\(train with ReLU"):
+        import_onnx(wanted(path, features), data, tmp_path / "out")
 
 
 @pytest.mark.parametrize("kind", onnx.UNROLLED)

@@ -106,6 +106,38 @@ def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return learn.train(folder / "recipe.toml", root, folder / "run")
 
 
+def test_a_student_from_elsewhere(root: Path, tmp_path: Path) -> None:
+    """The features that it was trained on, and its import, from a network of random weights."""
+    format_ = pytest.importorskip("onnx", reason="needs the extra [onnx]")
+    pytest.importorskip("onnx2tf", reason="needs the extra [onnx]")
+    import onnxnets
+
+    from mcu_asc.learn import importing, stated, table
+
+    ds, npz, path = open_dataset("sonyc", root), tmp_path / "train.npz", tmp_path / "net.onnx"
+    front_end = FrontEndConfig(bands=16, rows=20, floor_fs2=1e-6)
+    source = stated.Stated(front_end, Decision(alive_db=-70.0), tuple(SOUNDS), "here")
+    table.write_table(npz, ds, select(ds, "1"), source)
+    with np.load(npz) as saved:
+        clips = select(ds, "1")
+        assert saved["y"].shape == (len(saved["x"]), 3)
+        np.testing.assert_array_equal(saved["y"], label_shares(clips, tuple(SOUNDS))[saved["clip"]])
+    format_.save(onnxnets.depthwise(classes=3), path)
+    asked = importing.Wanted(path, "sonyc", folds="1", test_folds="2", front_end=str(npz))
+    found = importing.import_onnx(asked, root, tmp_path / "out", compiler.read)
+    model = compiler.read(found.tflite)
+    assert model.card is not None and model.card.multi_label and model.card.labels == tuple(SOUNDS)
+    assert isinstance(found.int8_scores, evaluation.TagScores)
+    assert found.int8_scores.micro_auprc == pytest.approx(found.float_scores.micro_auprc, abs=0.1)
+    assert found.agreement > 0.9
+    softmax = onnxnets.depthwise(classes=3)
+    softmax.graph.node.append(format_.helper.make_node("Softmax", [softmax.graph.output[0].name], ["p"]))
+    softmax.graph.output[0].name = "p"
+    format_.save(softmax, path)
+    with pytest.raises(UsageError, match=r"ends in Softmax: one label holds; .* has several labels a clip"):
+        importing.import_onnx(asked, root, tmp_path / "out")
+
+
 def test_it_learns_which_tags_hold(run: Path, root: Path) -> None:
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -13,6 +13,7 @@ from mcu_asc.cli.options import data_root_option, json_option
 from mcu_asc.errors import UsageError
 
 if TYPE_CHECKING:
+    from mcu_asc.learn.evaluation import Scores, TagScores
     from mcu_asc.learn.importing import Imported
 
 
@@ -116,6 +117,16 @@ def import_(
         _print(found)
 
 
+def _figures(s: Scores | TagScores) -> dict[str, str]:
+    """Column -> what stands there."""
+    from mcu_asc.learn.evaluation import TagScores
+
+    shares = {"clips right": "clip_accuracy", "windows right": "window_accuracy"}
+    if isinstance(s, TagScores):
+        shares = {"micro AUPRC": "micro_auprc", "macro AUPRC": "macro_auprc"}
+    return {k: f"{100 * getattr(s, v):.2f} %" for k, v in shares.items()} | {"log loss": f"{s.log_loss:.3f}"}
+
+
 def _print(r: Imported) -> None:
     from rich.table import Table
 
@@ -127,21 +138,23 @@ def _print(r: Imported) -> None:
     )
     if r.dropped:
         out.print(f"left out: {r.dropped} at the end; the decision rule takes logits")
+    if r.multi_label:
+        out.print("several labels of a clip may hold")
     p = r.parity
     out.print(
         f"float .tflite against onnxruntime: largest difference {p.max_error:.2g} of {p.windows} windows, "
         f"limit {p.limit:.2g}"
     )
     table = Table(title=r.scored, title_justify="left")
-    for name in ("", "clips right", "windows right", "log loss"):
+    found = [("float, onnxruntime", _figures(r.float_scores)), ("int8", _figures(r.int8_scores))]
+    for name in ("", *found[0][1]):
         table.add_column(name, justify="right" if name else "left")
-    for name, s in (("float, onnxruntime", r.float_scores), ("int8", r.int8_scores)):
-        table.add_row(
-            name, f"{100 * s.clip_accuracy:.2f} %", f"{100 * s.window_accuracy:.2f} %", f"{s.log_loss:.3f}"
-        )
+    for name, figures in found:
+        table.add_row(name, *figures.values())
     out.print(table)
+    what = "labels of windows" if r.multi_label else "windows"
     out.print(
-        f"same answer in float and int8: {100 * r.agreement:.2f} % of windows; "
+        f"same answer in float and int8: {100 * r.agreement:.2f} % of {what}; "
         f"logits differ by {r.error_rms:.3f} RMS"
     )
     if r.heard:

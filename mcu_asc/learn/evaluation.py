@@ -101,10 +101,11 @@ def scores(
 def keras_scores(model: Keras, test: TestSet, rule: Decision, batch: int = 64) -> Scores | TagScores:
     """A Keras student on standardised windows, in float or with its simulated quantisation."""
     logits = model.predict(test.x, batch_size=batch, verbose=0).astype(np.float64)
-    return _scorer(test.truth)(logits, test.alive, test.truth, test.x.shape[1], rule)
+    return scorer(test.truth)(logits, test.alive, test.truth, test.x.shape[1], rule)
 
 
-def _scorer(truth: NDArray[np.int64]) -> Callable[..., Scores | TagScores]:
+def scorer(truth: NDArray[np.int64]) -> Callable[..., Scores | TagScores]:
+    """`scores`, or `tag_scores` where a clip's truth is a row of labels."""
     return tag_scores if truth.ndim > 1 else scores
 
 
@@ -180,4 +181,4 @@ def tflite_scores(
         truth = label_shares(clips, card.labels).astype(np.int64)
     else:
         truth = np.array([card.labels.index(c.label) for c in clips])
-    return _scorer(truth)(logits, alive, truth, rows, rule), card
+    return scorer(truth)(logits, alive, truth, rows, rule), card

@@ -21,11 +21,11 @@ from mcu_asc.errors import UsageError
 from mcu_asc.learn import keras, onnx
 from mcu_asc.learn.card import embed_card, input_quantisation, name_kinds, output_quantisation
 from mcu_asc.learn.convert import to_int8
-from mcu_asc.learn.evaluation import INTERPRETERS, Scores, scores
+from mcu_asc.learn.evaluation import INTERPRETERS, Scores, TagScores, scorer
 from mcu_asc.learn.onnx import Layout, OnnxNet, Parity
 from mcu_asc.learn.progress import Progress, silent
 from mcu_asc.learn.stated import Stated, of_card, stated, with_given
-from mcu_asc.learn.windows import calibration_windows, real_input, with_statistics
+from mcu_asc.learn.windows import calibration_windows, label_shares, real_input, with_statistics
 from mcu_asc.nouns import Clip, FrontEndConfig, ModelCard
 
 CALIBRATION_WINDOWS = 300
@@ -63,16 +63,17 @@ class Imported:
     rows: int
     bands: int
     labels: tuple[str, ...]
+    multi_label: bool  # as the card says it
     front_end: str  # where it was stated
     statistics: str  # where mean and std came from
     dropped: str  # the last op, left out
     parity: Parity
-    agreement: float  # share of windows with the same answer, float and int8
+    agreement: float  # share of windows with the same answer, float and int8; of answers, yes or no a label
     error_rms: float  # of int8 logits against float
     scored: str
     heard: bool  # the scored clips are those that calibrated
-    float_scores: Scores
-    int8_scores: Scores
+    float_scores: Scores | TagScores  # as the data set has one label a clip or several
+    int8_scores: Scores | TagScores
     notes: tuple[str, ...] = ()
 
 
@@ -96,9 +97,11 @@ def import_onnx(
     tables(front_end)  # refuses what the C cannot run
     ds = open_dataset(wanted.data, data_root)
     ours = onnx.fixed(net, layout)
+    several, head = _head(wanted, ours, ds)
     silence = np.zeros((1, layout.rows, layout.bands, layout.channels), np.float32)
     classes = onnx.run_onnx(ours, layout, silence).shape[1]
     labels, notes = _labels(wanted, source, ds, classes)
+    notes += head
     teach, test = (_clips(ds, folds, labels) for folds in (wanted.folds, wanted.test_folds or wanted.folds))
 
     bare = dataclasses.replace(front_end, mean=(), std=())
@@ -114,10 +117,10 @@ def import_onnx(
 
     progress("convert", 0, 3, "onnx2tf")
     model = onnx.to_keras(onnx.convertible(ours, layout, calibration), layout)
+    floats = onnx.float_tflite(model)
+    onnx.refuse_found_gelu(floats, str(wanted.model))
     same = onnx.parity(
-        onnx.run_onnx(ours, layout, calibration),
-        onnx.run_tflite(onnx.float_tflite(model), calibration),
-        wanted.tolerance,
+        onnx.run_onnx(ours, layout, calibration), onnx.run_tflite(floats, calibration), wanted.tolerance
     )
     onnx.refuse_different(same, labels, str(wanted.model))
     progress("convert", 1, 3, "int8")
@@ -130,6 +133,7 @@ def import_onnx(
         decision=source.decision,
         recipe={"imported": wanted.model.name, "opset": net.opset, "layout": layout.axes},
         licence=wanted.licence,
+        multi_label=several,
     )
     content = embed_card(content, card)
     if accept:
@@ -145,6 +149,7 @@ def import_onnx(
         rows=layout.rows,
         bands=layout.bands,
         labels=labels,
+        multi_label=several,
         front_end=source.origin,
         statistics=statistics,
         dropped=ours.dropped,
@@ -174,12 +179,25 @@ def _source(wanted: Wanted, net: OnnxNet) -> Stated:
     )
 
 
+def _head(wanted: Wanted, net: OnnxNet, ds: Dataset) -> tuple[bool, tuple[str, ...]]:
+    """May several labels hold, and what is to be said about it."""
+    if ds.multi_label and net.dropped in onnx.ONE_LABEL:
+        raise UsageError(
+            f"{wanted.model} ends in {net.dropped}: one label holds; {ds.name} has several labels a clip",
+            "let the network end in logits, or choose a set with one label a clip",
+        )
+    if net.dropped not in onnx.SEVERAL_LABELS:
+        return ds.multi_label, ()
+    note = f"{net.dropped} at the end: the card says that several labels may hold"
+    if not ds.multi_label:
+        note += "; to score it on one label a clip, export it without"
+    return True, (note,)
+
+
 def _labels(
     wanted: Wanted, source: Stated, ds: Dataset, classes: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The labels in the order of the outputs, and what is to be said about them."""
-    if ds.multi_label:
-        raise UsageError(f"{ds.name} has several labels a clip", "choose a set with one label")
     given = wanted.labels or source.labels
     labels = given or ds.labels
     if len(labels) != classes or len(set(labels)) != classes:
@@ -194,7 +212,7 @@ def _labels(
 
 
 def _clips(ds: Dataset, folds: str, labels: Sequence[str]) -> tuple[Clip, ...]:
-    clips = tuple(c for c in select(ds, folds or None) if c.label in labels)
+    clips = tuple(c for c in select(ds, folds or None) if ds.multi_label or c.label in labels)
     if not clips:
         raise UsageError(f"{ds.name}: folds {folds} have no clip of these labels", "choose other --folds")
     return clips
@@ -218,8 +236,8 @@ def _statistics(
 class _Judged:
     agreement: float
     error_rms: float
-    float: Scores
-    int8: Scores
+    float: Scores | TagScores
+    int8: Scores | TagScores
 
 
 def _judge(
@@ -235,17 +253,25 @@ def _judge(
     exact = onnx.run_onnx(net, layout, real_input(real, card.front_end)).astype(np.float64)
     int8 = (INTERPRETERS["tflite"](content)(q).astype(np.float64) - zero_point) * scale
     alive = tuple(count_alive(found[c.id].level_q9, rows, card.decision) for c in test)
-    truth: NDArray[np.int64] = np.array([card.labels.index(c.label) for c in test])
+    truth: NDArray[np.int64]
+    if ds.multi_label:
+        truth = label_shares(test, card.labels).astype(np.int64)
+    else:
+        truth = np.array([card.labels.index(c.label) for c in test])
+    same = (exact > 0) == (int8 > 0) if card.multi_label else exact.argmax(1) == int8.argmax(1)
+    count = scorer(truth)
     return _Judged(
-        agreement=float((exact.argmax(1) == int8.argmax(1)).mean()),
+        agreement=float(same.mean()),
         error_rms=float(np.sqrt(np.mean((exact - int8) ** 2))),
-        float=scores(exact, alive, truth, rows, card.decision),
-        int8=scores(int8, alive, truth, rows, card.decision),
+        float=count(exact, alive, truth, rows, card.decision),
+        int8=count(int8, alive, truth, rows, card.decision),
     )
 
 
-def _suspicions(int8: Scores, exact: Scores, classes: int) -> tuple[str, ...]:
+def _suspicions(int8: Scores | TagScores, exact: Scores | TagScores, classes: int) -> tuple[str, ...]:
     """What looks wrong."""
+    if isinstance(int8, TagScores) or isinstance(exact, TagScores):
+        return ()
     chance = 1 / classes
     found = []
     if exact.clip_accuracy <= 1.5 * chance:

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,10 @@ Proto = Any  # onnx.ModelProto
 INSTALL = "pip install 'mcu-asc[train,onnx]'"
 MIN_OPSET = 11
 CARD_KEY = "mcu_asc"  # of the model's metadata: a card's JSON, as a file of features holds it
-NORMALISERS = ("Softmax", "LogSoftmax")  # at the end: left out, because the decision rule wants logits
+ONE_LABEL = ("Softmax", "LogSoftmax")  # at the end: left out, because the decision rule wants logits
+SEVERAL_LABELS = ("Sigmoid",)  # the same, and says that several labels may hold
 UNROLLED = ("GRU", "If", "LSTM", "Loop", "RNN", "Scan")  # no op of the board runs a graph again and again
+NO_GELU = "GELU has no int8 kernel in TensorFlow Lite Micro, whose bytes the board's must be"
 TOLERANCE = 1e-3  # of the largest float output: what the float .tflite may differ by from onnxruntime
 
 
@@ -194,12 +196,7 @@ def fixed(net: OnnxNet, layout: Layout) -> OnnxNet:
         dim.dim_value = size
     dropped = ""
     last = next(n for n in graph.node if graph.output[0].name in n.output)
-    if last.op_type == "Sigmoid":
-        raise UsageError(
-            f"{net.where} ends in Sigmoid '{last.name}': several labels a clip",
-            "one label a clip is supported",
-        )
-    if last.op_type in NORMALISERS:
+    if last.op_type in (*ONE_LABEL, *SEVERAL_LABELS):
         dropped = last.op_type
         graph.output[0].name = last.input[0]
         graph.node.remove(last)
@@ -280,6 +277,8 @@ def convertible(net: OnnxNet, layout: Layout, x: Floats) -> OnnxNet:
 
 def to_keras(net: OnnxNet, layout: Layout) -> Keras:
     """The model as Keras, (1, rows, bands, channels) -> (1, classes); UsageError names what cannot be."""
+    if gelu := [n for n in net.proto.graph.node if n.op_type in ("Gelu", "Erf")]:
+        refuse_gelu(net.where, f"{gelu[0].op_type} '{gelu[0].name or gelu[0].output[0]}'")
     if bad := unconvertible(net):
         raise UsageError(
             f"{net.where}: cannot be converted: {', '.join(bad)}", "replace these layers and export again"
@@ -294,6 +293,20 @@ def to_keras(net: OnnxNet, layout: Layout) -> Keras:
     if len(x.shape) != 2:
         x = tf.layers.Flatten()(x)
     return tf.Model(first, x)
+
+
+def refuse_gelu(where: str, what: str) -> NoReturn:
+    raise UsageError(f"{where}: {what}: {NO_GELU}", "train with ReLU, ReLU6, SiLU or Hardswish instead")
+
+
+def refuse_found_gelu(content: bytes, where: str) -> None:
+    """UsageError for a .tflite in which the converter has found a GELU, as in Pow, Mul, Tanh, Add."""
+    import tflite
+
+    model = tflite.Model.GetRootAs(content, 0)
+    kinds = {model.OperatorCodes(i).BuiltinCode() for i in range(model.OperatorCodesLength())}
+    if tflite.BuiltinOperator.GELU in kinds:
+        refuse_gelu(where, "an activation written out with Tanh")
 
 
 def _converted(net: OnnxNet, layout: Layout) -> Keras:

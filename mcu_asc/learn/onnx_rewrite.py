@@ -1,7 +1,8 @@
 """ONNX nodes whose conversion would spoil an int8 model -> nodes that mean the same and do not.
 
-onnx2tf pads a max-pool with the lowest float, which stretches the int8 range around it to nothing, and makes
-HardSigmoid an op that no microcontroller's library has.
+onnx2tf pads a max-pool with the lowest float, which stretches the int8 range around it to nothing, makes
+HardSigmoid an op that no microcontroller's library has, and turns a map back to channels first before it is
+flattened, which costs the device a copy of the map.
 """
 
 from __future__ import annotations
@@ -34,7 +35,19 @@ def rewritten(onnx: ModuleType, proto: Proto, lowest: Lowest) -> Proto:
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         make = REWRITES.get(node.op_type)
         graph.node.extend(make(_Room(onnx, graph, shapes, lowest), node, attributes) if make else [node])
+    _drop_unread(graph)
     return out
+
+
+def _drop_unread(graph: Any) -> None:
+    """Remove the nodes whose outputs nobody reads any more."""
+    while True:
+        read = {name for n in graph.node for name in n.input} | {o.name for o in graph.output}
+        unread = [n for n in graph.node if not read & set(n.output)]
+        if not unread:
+            return
+        for node in unread:
+            graph.node.remove(node)
 
 
 class _Room:
@@ -42,6 +55,21 @@ class _Room:
 
     def __init__(self, onnx: ModuleType, graph: Any, shapes: Mapping[str, list[int]], lowest: Lowest) -> None:
         self.onnx, self.graph, self.shapes, self.lowest = onnx, graph, shapes, lowest
+
+    def values(self, name: str) -> NDArray[Any] | None:
+        """A constant's values."""
+        found = [c for c in self.graph.initializer if c.name == name]
+        return np.asarray(self.onnx.numpy_helper.to_array(found[0])) if found else None
+
+    def flattened(self, name: str) -> tuple[str, list[int]] | None:
+        """The map (1, channels, rows, bands) of which a tensor is all values in order, and its shape."""
+        makers = [n for n in self.graph.node if name in n.output and n.op_type in ("Flatten", "Reshape")]
+        if not makers:
+            return None
+        source = makers[0].input[0]
+        before, after = self.shapes.get(source, []), self.shapes.get(name, [])
+        is_map = len(before) == 4 and before[0] == 1 and after == [1, int(np.prod(before))]
+        return (source, before) if is_map else None
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         self.graph.initializer.append(self.onnx.numpy_helper.from_array(values, name))
@@ -94,7 +122,32 @@ def _hard_sigmoid(room: _Room, node: Node, attributes: Mapping[str, Any]) -> lis
     ]
 
 
+def _dense(room: _Room, node: Node, attributes: Mapping[str, Any]) -> list[Node]:
+    """A layer on a flattened map: the map with its channels last, the weights in that order."""
+    found, weights = room.flattened(node.input[0]), room.values(node.input[1])
+    if found is None or weights is None or weights.ndim != 2 or attributes.get("transA"):
+        return [node]
+    source, (_, channels, rows, bands) = found
+    if channels == 1 or rows * bands == 1:
+        return [node]
+    by_row = not attributes.get("transB")
+    values = weights if by_row else weights.T
+    values = values.reshape(channels, rows, bands, -1).transpose(1, 2, 0, 3).reshape(values.shape)
+    name = node.name or node.output[0]
+    last = f"{name}/channels_last"
+    flat = f"{name}/flat"
+    shape = room.constant(f"{name}/shape", np.array([1, channels * rows * bands], np.int64))
+    own = room.constant(f"{name}/weights", np.ascontiguousarray(values if by_row else values.T))
+    return [
+        room.node("Transpose", [source], last, f"{name}/turn", perm=[0, 2, 3, 1]),
+        room.node("Reshape", [last, shape], flat, f"{name}/flatten"),
+        room.node(node.op_type, [flat, own, *node.input[2:]], node.output[0], name, **attributes),
+    ]
+
+
 REWRITES: Mapping[str, Callable[[_Room, Node, Mapping[str, Any]], list[Node]]] = {
     "MaxPool": _max_pool,
     "HardSigmoid": _hard_sigmoid,
+    "Gemm": _dense,
+    "MatMul": _dense,
 }

@@ -15,7 +15,7 @@ from mcu_asc.audio.features import features, windows
 from mcu_asc.decide import count_alive
 from mcu_asc.errors import UsageError
 from mcu_asc.learn.stated import Stated
-from mcu_asc.learn.windows import one_hot, real_input, with_statistics
+from mcu_asc.learn.windows import label_shares, one_hot, real_input, with_statistics
 from mcu_asc.nouns import Clip, ModelCard
 
 
@@ -43,21 +43,20 @@ def write_table(
 
         x      (windows, rows, bands) float32, standardised: what the network sees, before int8;
                (windows, rows, bands, 2) with deltas
-        y      (windows,) int64, index into labels
+        y      (windows,) int64, index into labels; of several labels a clip (windows, classes) float32,
+               1 where one holds
         clip   (windows,) int64, index into ids
         alive  (windows,) bool: loud enough for the decision rule
         fold   (windows,) int64
         ids    (clips,) text;  labels (classes,) text
         card   text: JSON with front end (mean and std inside), labels and decision rule
 
-    Mean and std come with `source`, or else are measured over the clips' alive rows.  UsageError for a set
-    with several labels a clip and what `features` refuses.
+    Mean and std come with `source`, or else are measured over the clips' alive rows.  UsageError for clips
+    of none of the labels and what `features` refuses.
     """
-    if ds.multi_label:
-        raise UsageError(f"{ds.name} has several labels a clip", "choose a set with one label")
     fe, rule = source.front_end, source.decision
     labels = source.labels or ds.labels
-    clips = [c for c in clips if c.label in labels]
+    clips = [c for c in clips if ds.multi_label or c.label in labels]
     if not clips:
         raise UsageError(f"no clip has one of the labels of {source.origin}", "give the front end by name")
     found = features(ds, clips, dataclasses.replace(fe, mean=(), std=()), progress)
@@ -67,13 +66,14 @@ def write_table(
     alive = [count_alive(found[c.id].level_q9, fe.rows, rule) >= rule.min_alive * fe.rows for c in clips]
     clip = np.repeat(np.arange(len(clips)), [len(p) for p in parts])
     x = real_input(np.concatenate(parts), fe)
-    card = ModelCard(ds.name, labels, fe, rule)
+    card = ModelCard(ds.name, labels, fe, rule, multi_label=ds.multi_label)
+    truth = label_shares(clips, labels) if ds.multi_label else one_hot(clips, labels).argmax(1)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         np.savez_compressed(
             file,
             x=x if fe.deltas else x[..., 0],
-            y=one_hot(clips, labels).argmax(1)[clip],
+            y=truth[clip],
             clip=clip,
             alive=np.concatenate(alive),
             fold=np.array([c.fold for c in clips])[clip],
