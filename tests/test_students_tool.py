@@ -91,3 +91,18 @@ def test_changes_are_read_as_toml_and_wrong_ones_refused() -> None:
         students.change("train.epochs")
     with pytest.raises(argparse.ArgumentTypeError, match="unknown 'fp16'"):
         students.variants("ptq,fp16")
+
+
+def test_stages_follow_the_length_of_float_training() -> None:
+    assert students.stages("pruned+qat", 50) == {
+        "prune": {"kind": "magnitude", "sparsity": 0.5, "epochs": 10}, "qat": {"epochs": 5}
+    }  # fmt: skip
+    assert students.stages("qat", 1) == {"prune": {"sparsity": 0.0, "epochs": 0}, "qat": {"epochs": 1}}
+
+
+def test_teachers_are_the_students_own_floats_or_another_ones() -> None:
+    trial = students.Trial("now", "ds-cnn", 0.5, "distilled", 3, 1)
+    args = argparse.Namespace(out=Path("o"), teachers=(0, 2), teacher=None)
+    assert students.teachers(trial, args) == [f"o/now/ds-cnn-0.5/f3-s{s}/float" for s in (0, 2)]
+    args.teacher = students.teacher("best/vgg-asc:1.12")
+    assert students.teachers(trial, args) == [f"o/best/vgg-asc-1.12/f3-s{s}/float" for s in (0, 2)]

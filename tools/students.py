@@ -8,7 +8,8 @@
 All but the variant comes from one recipe (--recipe, by default the shipped ESC-10 one), changed by --set;
 each fold is tested by a student that was trained on the others.  The variants of one (student, fold, seed)
 start from the same float weights: float training is done once.  But for "distilled": that one learns from the
-floats of the seeds --teachers of its fold, to be trained before it, and is quantised after training.
+floats of the seeds --teachers of its fold (its own, or those of --teacher), to be trained before it, and is
+quantised after training.  Pruning takes a fifth of the epochs of float training, QAT a tenth.
 
 int8 students are scored by the firmware's own C on this machine, as `score --on host` does; floats by Keras,
 on the same windows and by the same decision rule.
@@ -42,18 +43,19 @@ from mcu_asc.audio import datasets
 from mcu_asc.device.targets import open_target
 from mcu_asc.errors import AscError, UsageError
 from mcu_asc.learn import rundir
-from mcu_asc.learn.recipe import Prune, Qat, Recipe, as_dict, parse
+from mcu_asc.learn.recipe import Prune, Qat, Recipe, Train, as_dict, parse
 from mcu_asc.results import score
 from mcu_asc.results.check import check
 
-DENSE: Mapping[str, Any] = {"prune": {"sparsity": 0.0, "epochs": 0}}
-VARIANTS: Mapping[str, Mapping[str, Any]] = {  # what each sets in the recipe, before --set
-    "float": {**DENSE, "qat": {"epochs": 0}},
-    "ptq": {**DENSE, "qat": {"epochs": 0}},
-    "qat": {**DENSE, "qat": {"epochs": 10}},
-    "pruned+qat": {"prune": {"kind": "magnitude", "sparsity": 0.5, "epochs": 20}, "qat": {"epochs": 10}},
-    "distilled": {**DENSE, "qat": {"epochs": 0}},
+VARIANTS: Mapping[str, tuple[str, ...]] = {  # the stages after float training
+    "float": (),
+    "ptq": (),
+    "qat": ("qat",),
+    "pruned+qat": ("prune", "qat"),
+    "distilled": (),
 }
+EPOCHS: Mapping[str, float] = {"prune": 0.2, "qat": 0.1}  # of those of float training
+PRUNED: Mapping[str, Any] = {"kind": "magnitude", "sparsity": 0.5}
 SCORES = ("clip_accuracy", "window_accuracy", "log_loss", "mean_class_accuracy")
 Result = dict[str, Any]
 
@@ -87,7 +89,6 @@ class Trial:
 def recipe_of(trial: Trial, args: argparse.Namespace) -> Recipe:
     """The base recipe as this trial needs it."""
     base = tomllib.loads(args.recipe.read_text())
-    teachers = [dataclasses.replace(trial, seed=seed, variant="float") for seed in args.teachers]
     folds = {*base["data"]["train_folds"], *base["data"]["test_folds"]}
     own = {
         "data": {"train_folds": sorted(folds - {trial.fold}), "test_folds": [trial.fold]},
@@ -95,11 +96,30 @@ def recipe_of(trial: Trial, args: argparse.Namespace) -> Recipe:
         "train": {"seed": trial.seed},
     }
     if trial.variant == "distilled":
-        own["distill"] = {"teachers": [str(t.folder(args.out) / "float") for t in teachers]}
+        own["distill"] = {"teachers": teachers(trial, args)}
     values: dict[str, Any] = dict(base)
-    for part in (VARIANTS[trial.variant], *map(change, args.set), own):
+    for part in map(change, args.set):
+        values = merged(values, part)
+    epochs = values.get("train", {}).get("epochs", Train().epochs)
+    for part in (stages(trial.variant, epochs), *map(change, args.set), own):
         values = merged(values, part)
     return parse(values, f"{trial.student}, {trial.variant}")
+
+
+def stages(variant: str, epochs: int) -> dict[str, Any]:
+    """[prune] and [qat] of a variant after so many epochs of float training."""
+    length = {stage: max(1, round(EPOCHS[stage] * epochs)) for stage in VARIANTS[variant]}
+    pruned = PRUNED if "prune" in length else {"sparsity": 0.0}
+    return {"prune": {**pruned, "epochs": length.get("prune", 0)}, "qat": {"epochs": length.get("qat", 0)}}
+
+
+def teachers(trial: Trial, args: argparse.Namespace) -> list[str]:
+    """The floats of seeds --teachers that never heard the trial's fold: its own, or those of --teacher."""
+    if args.teacher:
+        label, name, width = args.teacher
+        trial = dataclasses.replace(trial, label=label, student=name, width=width)
+    runs = [dataclasses.replace(trial, seed=seed).folder(args.out) for seed in args.teachers]
+    return [str(run / "float") for run in runs]
 
 
 def merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -354,6 +374,12 @@ def numbers(text: str) -> tuple[int, ...]:
     return datasets.parse_folds(text)
 
 
+def teacher(text: str) -> tuple[str, str, float]:
+    label, _, student = text.partition("/")
+    name, _, width = student.partition(":")
+    return label, name, float(width or 1)
+
+
 def variants(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     if unknown := [n for n in names if n not in VARIANTS]:
@@ -371,6 +397,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folds", type=numbers, default=(1, 2, 3, 4), metavar="1-4")
     parser.add_argument("--seeds", type=numbers, default=(0,), metavar="0,1,2")
     parser.add_argument("--teachers", type=numbers, default=(0, 1, 2), metavar="0-2")
+    parser.add_argument(
+        "--teacher",
+        type=teacher,
+        metavar="LABEL/NAME[:WIDTH]",
+        help="whose floats teach; default: its own",
+    )
     parser.add_argument(
         "--label", default="recipe", help="of the recipe as changed by --set: a folder's name"
     )
