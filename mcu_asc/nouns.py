@@ -192,6 +192,8 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     whole: Graph | None = None  # set where this holds some rows of one op of that graph: compiler/bands.py
+    opens: bool = True  # of those rows, where the op adds up all: whether they are the first
+    closes: bool = True  # and the last
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,6 +249,7 @@ class MemoryPlan:
     peak_op: int  # op index of the largest live set
     schedule: Schedule = Schedule()
     windows: Mapping[int, int] = field(default_factory=dict)  # tensor index -> rows that exist at a time
+    sums: Mapping[int, tuple[int, int]] = field(default_factory=dict)  # as scratch; kept all through a band
     moves: tuple[Move, ...] = ()
     flavour: str = "ref"  # whose kernels it has room for: compiler/lower.py
 

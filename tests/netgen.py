@@ -96,6 +96,14 @@ class Net:
         self.now = y
         return self
 
+    def over_all(self, kind: str, keep: bool = False) -> Net:
+        """MEAN or SUM over rows and columns."""
+        y = self._out((1, 1, 1, self.shape[3]) if keep else (1, self.shape[3]))
+        axes = self.file.constant([1, 2])
+        self.file.op(kind, [self.now, axes], [y], "ReducerOptions", keepDims=keep)
+        self.now = y
+        return self
+
     def unary(self, kind: str = "RELU") -> Net:
         y = self._out(self.shape)
         self.file.op(kind, [self.now], [y])
@@ -139,7 +147,7 @@ class Net:
 
 
 def random_net(seed: int) -> bytes:
-    """Three to nine ops on an image of random size: windows, element-wise ops, skips and joins."""
+    """Three to nine ops on an image of random size: windows, element-wise ops, skips, joins; maybe a mean."""
     rng = np.random.default_rng(seed)
 
     def pick(low: int, high: int) -> int:
@@ -172,6 +180,13 @@ def random_net(seed: int) -> bytes:
                 n.scale()
             case _:
                 n.unary(("RELU", "TANH")[0])
+    match seed % 5:
+        case 0 | 1:
+            n.over_all("MEAN", keep=bool(pick(0, 1)))
+        case 2:
+            n.over_all("SUM")
+        case 3:
+            n.pool("AVERAGE", (n.shape[1], n.shape[2]), (1, 1))
     return n.bytes()
 
 

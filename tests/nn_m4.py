@@ -40,6 +40,7 @@ def apart(model: Model, at_end: bool) -> MemoryPlan:
         pages = -(-key[1] // _PAGE) * _PAGE
         where[key] = top + (pages - key[1] if at_end else 0)
         top += pages + _PAGE
+    assert not plan.sums  # every op runs whole
     scratch = {}
     for op, (_, size) in plan.scratch.items():
         pages = -(-size // _PAGE) * _PAGE
@@ -90,7 +91,7 @@ class Cortex:
         found: dict[int, int] = {}
         for t, offset in plan.offsets.items():
             found[offset] = max(found.get(offset, 0), model.graph.tensors[t].bytes)
-        return found | dict(plan.scratch.values())
+        return found | dict(plan.scratch.values()) | dict(plan.sums.values())
 
     def _select(self, name: str) -> None:
         if name == self._name:

@@ -13,6 +13,7 @@ from mcu_asc.compiler.ops.base import Lowered
 from mcu_asc.nouns import Band, Graph, MemoryPlan, Op
 
 _NOTHING = -1
+_SUMS = 1 << 62
 
 
 class Memory:
@@ -57,6 +58,14 @@ class Memory:
                 assert source.stop - source.start == m.bytes
                 self.owner[m.target : m.target + m.bytes] = self.owner[source].copy()
                 self.moved[m.tensor] = m.target
+
+    def keep(self, op: int, opens: bool) -> None:
+        """The op's sums are there from its first piece on."""
+        start, size = self.plan.sums[op]
+        assert start >= 0 and start % 16 == 0 and start + size <= self.plan.arena_bytes
+        if opens:
+            self.owner[start : start + size] = _SUMS + op
+        assert np.all(self.owner[start : start + size] == _SUMS + op), f"sums of op {op} were overwritten"
 
     def spoil(self, op: int) -> None:
         """The op's scratch holds nothing that anybody may want."""
@@ -121,6 +130,8 @@ def run_band(graph: Graph, plan: MemoryPlan, band: Band, memory: Memory) -> None
             rows = memory.owner[start + first * size : start + (first + count) * size].copy()
             memory.owner[start : start + count * size] = rows
         memory.spoil(p.op)
+        if p.op in plan.sums:
+            memory.keep(p.op, p.opens)
         pairs = zip(f.feeds[p.op], step.inputs, strict=True)
         sources = [memory.read(t, p.top, p.bottom, at) for t, at in pairs]
         target = memory.write(out, p.first, p.end, step.output)

@@ -30,11 +30,11 @@ _INPUTS = 3  # random ones, beside the extremes
 def _random_bands(content: bytes, seed: int) -> Schedule:
     """Bands over all that can run by rows, of random lengths and rows a call."""
     rng = np.random.default_rng(seed)
-    reach = facts(compiler.read(content).graph).reach
+    f = facts(compiler.read(content).graph)
     bands, first = [], 0
-    while first < len(reach):
+    while first < len(f.reach):
         last = first
-        while last < len(reach) and reach[last] is not None and (last == first or rng.random() < 0.8):
+        while last < len(f.reach) and f.joins(first, last) and (last == first or rng.random() < 0.8):
             last += 1
         if last > first:
             bands.append(Band(first, last - 1, int(rng.integers(1, 6))))
@@ -48,6 +48,11 @@ def _cases() -> tuple[dict[str, bytes], dict[str, Schedule | None]]:
     schedules: dict[str, Schedule | None] = {
         name: _random_bands(content, i) for i, (name, content) in enumerate(cases.items())
     }
+    for name, content in vectors.CASES.items():
+        reach = facts(compiler.read(content).graph).reach
+        for rows in (1, 2) if len(reach) == 1 and reach[0] and reach[0].adds else ():
+            cases[f"{name}_by_{rows}"] = content
+            schedules[f"{name}_by_{rows}"] = Schedule((Band(0, 0, rows),))
     return cases, schedules
 
 
@@ -62,6 +67,8 @@ def test_the_cases_have_bands() -> None:
     ]
     assert sum(any(step.move for step in t.steps) for t in traces) > _NETS / 2
     assert any(len(t.ahead) > 1 for t in traces)  # several whole inputs
+    adding = [t for t in traces if any(step.piece.opens for step in t.steps)]
+    assert len(adding) > 30 and sum(t.band.last > t.band.first for t in adding) > 8
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +110,39 @@ def test_equals_tflm_on_the_cortex(networks: dict[str, nn_host.Network], tmp_pat
 # ---- what only bands make possible -----------------------------------------------------------------
 
 
+def _residual() -> bytes:
+    """A block with a skip, then a mean; what the planner makes of it is its own choice."""
+    net = netgen.Net((1, 40, 10, 3), seed=7).conv(8)
+    skip = net.now
+    return net.conv(8).conv(8).add(skip).conv(12, stride=(2, 1)).over_all("MEAN").dense(5).bytes()
+
+
+@pytest.mark.parametrize("flavour", compiler.FLAVOURS)
+def test_a_residual_add_and_a_mean_see_no_whole_map(flavour: str) -> None:
+    """Of what the ADD reads, of what it makes and of what the MEAN adds up only some rows exist at a time."""
+    graph = compiler.read(_residual()).graph
+    plan = compiler.plan(graph, flavour, ram_limit=0)
+    kinds = {op.kind: op for op in graph.ops}
+    add, mean = kinds["ADD"], kinds["MEAN"]
+    (band,) = (b for b in plan.schedule.bands if b.first <= add.index <= b.last)
+    assert band.first < add.index and mean.index in [b.last for b in plan.schedule.bands]
+    for t in (*add.inputs, mean.inputs[0]):
+        assert plan.windows[t] < graph.tensors[t].shape[1] / 4
+    assert plan.sums.keys() == {mean.index}
+    whole = compiler.plan(graph, flavour, schedule=Schedule())
+    assert not whole.sums and plan.arena_bytes < whole.arena_bytes / 2
+
+
+def test_a_residual_network_equals_tflm(tmp_path: Path) -> None:
+    content = _residual()
+    graph = compiler.read(content).graph
+    schedule = compiler.plan(graph, ram_limit=0).schedule
+    network = nn_host.build({"residual": content}, tmp_path, {"residual": schedule})["residual"]
+    oracle = Oracle(content, 1 << 20)
+    for i, x in enumerate(vectors.inputs(network.model.input_bytes, _INPUTS)):
+        np.testing.assert_array_equal(network.run(x, fill=i * 41 % 256 - 128), oracle.run(x))
+
+
 @needs_arm
 def test_kim2021_fits_into_256_kib(tmp_path: Path) -> None:
     """The published network, full width: planned, compiled and linked for the board's RAM."""
@@ -135,6 +175,16 @@ def test_the_arena_is_drawn(tmp_path: Path) -> None:
     found = list(areas(model.graph, plan))
     assert {a.what for a in found} == {"tensor", "rows", "scratch"}
     assert max(a.offset + a.bytes for a in found) <= plan.arena_bytes
+
+
+def test_sums_are_drawn_while_their_band_runs() -> None:
+    graph = compiler.read(_residual()).graph
+    plan = compiler.plan(graph, ram_limit=0)
+    ((op, (offset, size)),) = plan.sums.items()
+    (sums,) = (a for a in areas(graph, plan) if a.what == "sums")
+    (band,) = (b for b in plan.schedule.bands if b.last == op)
+    assert (sums.offset, sums.bytes, sums.first, sums.last) == (offset, size, band.first, op)
+    assert size == 12 * 4
 
 
 @needs_arm

@@ -259,6 +259,10 @@ for _kind, _short in (("AVERAGE_POOL_2D", "average"), ("MAX_POOL_2D", "max")):
     _pool(f"{_short}_relu", _kind, (1, 6, 6, 3), (2, 2), (2, 2), act=RELU, zero=-20)
     _pool(f"{_short}_relu6_batches", _kind, (2, 4, 4, 3), (2, 2), (2, 2), act=RELU6, zero=-90)
     _pool(f"{_short}_larger_than_image", _kind, (1, 2, 2, 3), (5, 5), (1, 1), SAME)
+    _pool(f"{_short}_beyond_image", _kind, (1, 4, 3, 6), (7, 5), (4, 3), SAME)
+    _pool(f"{_short}_global_relu6", _kind, (1, 6, 5, 7), (6, 5), (1, 1), act=RELU6, zero=-90)
+    _pool(f"{_short}_global_few_channels", _kind, (1, 3, 4, 2), (3, 4), (1, 1), zero=-128)
+    _pool(f"{_short}_global_batches", _kind, (3, 3, 3, 5), (3, 3), (1, 1), zero=127)
 
 # ---- two inputs ----------------------------------------------------------------------------------
 
@@ -382,9 +386,15 @@ _mean("mean_gain_tiny", (1, 4, 4, 8), (1, 2), scales=(1e-9, 1.0))
 _mean("mean_zero_points_low", (1, 3, 5, 8), (1, 2), zeros=(-128, -128))
 _mean("mean_zero_points_high", (1, 3, 5, 8), (1, 2), zeros=(127, 127))
 _mean("mean_vector", (1, 13), (1,), keep=True)
+_mean("mean_rows_wide", (1, 6, 5, 6), (1,))
+_mean("mean_all", (1, 4, 3, 5), (1, 2, 3))
+_mean("mean_many_pixels", (1, 19, 40, 5), (1, 2), zeros=(-128, 90))
+_mean("mean_saturates", (1, 5, 3, 7), (1, 2), scales=(0.9, 0.01), zeros=(9, -5))
 
 
 _mean("sum_global", (1, 5, 7, 6), (1, 2), kind="SUM", scales=(0.05, 0.3))
+_mean("sum_saturates", (1, 7, 5, 6), (1, 2), kind="SUM", scales=(0.05, 0.05), zeros=(3, -5))
+_mean("sum_rows", (1, 5, 2, 3), (1,), kind="SUM", scales=(0.05, 0.2))
 _mean("sum_gain_above_one", (1, 3, 2, 6), (3,), kind="SUM", scales=(0.05, 0.04), zeros=(-128, -128))
 _mean("reduce_max_global", (1, 3, 2, 6), (1, 2), kind="REDUCE_MAX", scales=(0.05, 0.05), zeros=(3, 3))
 _mean("reduce_max_scattered", (2, 3, 2, 6), (0, 2), kind="REDUCE_MAX", scales=(0.05, 0.05), zeros=(3, 3))

@@ -153,16 +153,34 @@ typedef struct {
 
 void asc_matmul_s8(const asc_matmul *p, const int8_t *a, const int8_t *b, int8_t *y);
 
-/* MEAN and SUM: x[keep0][reduce0][keep1][reduce1][keep2] -> y[keep0][keep1][keep2]. */
+/* MEAN, SUM, and AVERAGE_POOL_2D of a whole image: x[keep0][reduce0][keep1][reduce1][keep2] ->
+ * y[keep0][keep1][keep2].
+ *
+ * The values may come in several calls: the first opens the sums, the last one closes them and writes y,
+ * which the others leave alone.  In between `sums` keeps them, ASC_SUMS(values of y) bytes, aligned to 4; a
+ * call that opens and closes does not touch it. */
 typedef struct {
     int32_t keep[3];
-    int32_t reduce[2];
-    int32_t in_zero_sum; /* the input's zero point times the number of values that are added */
+    int32_t reduce[2]; /* in this call */
+    int32_t opens, closes;
+    int32_t start; /* of a sum: less the input's zero point times the number of values, those of all calls */
     int32_t out_zero;
-    asc_scale scale; /* of the sum, the division included; multiplier may be any value from 0 */
+    int32_t act_min, act_max;
+    asc_scale scale; /* of a sum, the division included; multiplier may be any value from 0 */
+    int32_t count;   /* unless 0: a sum is divided by it instead, to the nearest, ties away from zero */
 } asc_sum;
 
-void asc_sum_s8(const asc_sum *p, const int8_t *x, int8_t *y);
+#define ASC_SUMS(n) (((n) + 3) / 4 * 16)
+
+/* A sum of all its values as an output value. */
+static inline int8_t asc_sum_output(int32_t sum, const asc_sum *p)
+{
+    const int32_t half = p->count / 2;
+    const int32_t v = p->count ? (sum > 0 ? sum + half : sum - half) / p->count : asc_scaled(sum, p->scale);
+    return (int8_t)asc_clamp(asc_offset(v, p->out_zero), p->act_min, p->act_max);
+}
+
+void asc_sum_s8(const asc_sum *p, const int8_t *x, int8_t *y, void *sums);
 
 /* REDUCE_MAX, likewise. */
 typedef struct {

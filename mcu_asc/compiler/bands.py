@@ -9,6 +9,9 @@ A tensor between two ops of the band keeps a contiguous window of rows, as many 
 when the next rows do not fit behind the others, those still needed are moved to its start.  A kernel thus
 sees an ordinary tensor of a few rows, with its own padding above and none inside.
 
+An op that adds up all rows, a MEAN or a pool over the whole image, ends a band: each of its pieces takes the
+rows at hand into sums that it keeps, the last one writes the output.
+
 Rows are axis 1 of (1, rows, columns, channels): time, in what the front end gives.
 """
 
@@ -22,6 +25,9 @@ from typing import Any, NamedTuple
 from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops.base import Lowered
 from mcu_asc.compiler.ops.binary import Loops, loops
+from mcu_asc.compiler.ops.conv import Window
+from mcu_asc.compiler.ops.pool import covers_image
+from mcu_asc.compiler.ops.reduce import Reduce
 from mcu_asc.nouns import Band, Graph, Op
 
 _NEVER = 1 << 60
@@ -36,14 +42,25 @@ class Reach:
     size: int
     stride: int
     pad: int
+    adds: bool = False  # input rows go into sums as they come; after the last one these become the output
 
 
 _SAME_ROW = Reach(1, 1, 0)
+_ADDED = Reach(1, 1, 0, adds=True)
 
 
 def _window(graph: Graph, op: Op) -> Reach | None:
     a = op.attrs
     return Reach((a.size[0] - 1) * a.dilation[0] + 1, a.stride[0], a.pad[0])
+
+
+def _pooled(graph: Graph, op: Op) -> Reach | None:
+    return _ADDED if covers_image(graph, op) else _window(graph, op)
+
+
+def _summed(graph: Graph, op: Op) -> Reach | None:
+    """Sums over rows, whatever else they go over."""
+    return _ADDED if op.attrs.sizes[0] == 1 < graph.tensors[op.inputs[0]].shape[1] else None
 
 
 def _row_by_row(graph: Graph, op: Op) -> Reach | None:
@@ -65,8 +82,10 @@ def _joined(graph: Graph, op: Op) -> Reach | None:
 _REACH: Mapping[str, Callable[[Graph, Op], Reach | None]] = {
     "CONV_2D": _window,
     "DEPTHWISE_CONV_2D": _window,
-    "AVERAGE_POOL_2D": _window,
+    "AVERAGE_POOL_2D": _pooled,
     "MAX_POOL_2D": _window,
+    "MEAN": _summed,
+    "SUM": _summed,
     "CONCATENATION": _joined,
     **dict.fromkeys(
         (
@@ -80,8 +99,8 @@ _REACH: Mapping[str, Callable[[Graph, Op], Reach | None]] = {
 
 def _reach(graph: Graph, op: Op) -> Reach | None:
     rule = _REACH.get(op.kind)
-    moving = [graph.tensors[i] for i in (*op.inputs, *op.outputs) if i >= 0 and graph.tensors[i].data is None]
-    if rule is None or any(len(t.shape) != 4 or t.shape[0] != 1 for t in moving):
+    moving = [graph.tensors[i] for i in op.inputs if i >= 0 and graph.tensors[i].data is None]
+    if rule is None or not moving or any(len(t.shape) != 4 or t.shape[0] != 1 for t in moving):
         return None
     return rule(graph, op)
 
@@ -95,6 +114,12 @@ class Facts:
     readers: Mapping[int, tuple[int, ...]]  # tensor -> the ops that read it, in order
     heights: tuple[int, ...]  # per tensor: rows
     row_bytes: tuple[int, ...]  # per tensor
+    turns: tuple[int, ...]  # per op: the rows that it makes, or adds up
+
+    def joins(self, first: int, last: int) -> bool:
+        """Whether these ops can be a band."""
+        reach = self.reach[first : last + 1]
+        return None not in reach and not any(r and r.adds for r in reach[:-1])
 
 
 @lru_cache(maxsize=4)
@@ -108,12 +133,17 @@ def facts(graph: Graph) -> Facts:
         for t in feeds[op.index]:
             readers.setdefault(t, []).append(op.index)
     heights = tuple(t.shape[1] if len(t.shape) == 4 else 1 for t in graph.tensors)
+    reach = tuple(_reach(graph, op) for op in graph.ops)
     return Facts(
-        tuple(_reach(graph, op) for op in graph.ops),
+        reach,
         feeds,
         {t: tuple(ops) for t, ops in readers.items()},
         heights,
         tuple(t.bytes // n for t, n in zip(graph.tensors, heights, strict=True)),
+        tuple(
+            heights[feeds[op.index][0] if r and r.adds else op.outputs[0]]
+            for op, r in zip(graph.ops, reach, strict=True)
+        ),
     )
 
 
@@ -129,6 +159,7 @@ class Piece(NamedTuple):
     top: int
     bottom: int
     pad: int  # rows of padding above the first input row
+    opens: bool = False  # sums begin with these rows; they become the output's row where the piece has one
 
 
 class Step(NamedTuple):
@@ -188,12 +219,15 @@ def _pull(graph: Graph, band: Band, keep: Collection[int]) -> list[Piece]:
             for maker in feeds[i]:
                 if done[maker] < bottom:
                     make(maker, bottom)
-            pieces.append(Piece(i, first, end, max(top, 0), bottom, max(-top, 0)))
+            if r.adds:
+                pieces.append(Piece(i, 0, int(end == height), top, bottom, 0, opens=top == 0))
+            else:
+                pieces.append(Piece(i, first, end, max(top, 0), bottom, max(-top, 0)))
             done[i] = first = end
 
     for op in reversed(ops):
         if op.index == band.last or op.outputs[0] in keep:
-            make(op.index, f.heights[op.outputs[0]])
+            make(op.index, f.turns[op.index])
     return pieces
 
 
@@ -267,9 +301,12 @@ def _lay(graph: Graph, band: Band, pieces: Sequence[Piece], windows: Mapping[int
 
 def part(graph: Graph, piece: Piece) -> Graph:
     """A graph of one op: the piece's, on tensors of just its rows.  What any flavour's kernels can lower."""
-    op = graph.ops[piece.op]
-    heights = dict.fromkeys(facts(graph).feeds[op.index], piece.bottom - piece.top)
-    heights[op.outputs[0]] = piece.end - piece.first
+    op, f = graph.ops[piece.op], facts(graph)
+    reach, all_rows = f.reach[op.index], f.turns[op.index]
+    assert reach is not None
+    heights = dict.fromkeys(f.feeds[op.index], piece.bottom - piece.top)
+    if not reach.adds:
+        heights[op.outputs[0]] = piece.end - piece.first
     tensors = list(graph.tensors)
     for t, rows in heights.items():
         n, _, *rest = tensors[t].shape
@@ -280,9 +317,20 @@ def part(graph: Graph, piece: Piece) -> Graph:
         nested = loops(*shapes)
         assert nested is not None
         attrs = replace(attrs, sizes=nested[0], a_steps=nested[1], b_steps=nested[2])
-    elif _REACH[op.kind] is _window:
+    elif isinstance(attrs, Reduce):
+        outer, values, *inner = attrs.sizes
+        sizes = (outer, values // all_rows * (piece.bottom - piece.top), *inner)
+        attrs = replace(attrs, sizes=sizes)
+    elif isinstance(attrs, Window) and not reach.adds:
         attrs = replace(attrs, pad=(piece.pad, attrs.pad[1]))
-    return replace(graph, tensors=tuple(tensors), ops=(replace(op, attrs=attrs),), whole=graph)
+    return replace(
+        graph,
+        tensors=tuple(tensors),
+        ops=(replace(op, attrs=attrs),),
+        whole=graph,
+        opens=piece.opens or not reach.adds,
+        closes=piece.end > piece.first,
+    )
 
 
 class Shape(NamedTuple):
@@ -292,10 +340,11 @@ class Shape(NamedTuple):
     rows_in: int
     pad: int
     rows_out: int
+    opens: bool
 
 
 def shape_of(piece: Piece) -> Shape:
-    return Shape(piece.op, piece.bottom - piece.top, piece.pad, piece.end - piece.first)
+    return Shape(piece.op, piece.bottom - piece.top, piece.pad, piece.end - piece.first, piece.opens)
 
 
 @lru_cache(maxsize=32)

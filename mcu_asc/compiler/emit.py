@@ -173,6 +173,7 @@ def _call(graph: Graph, plan: MemoryPlan, op: int, call: Call, by_place: bool = 
     arguments = [f"&{call.params}", *(source(i, t) for i, t in enumerate(call.inputs))]
     target = "at[ASC_BANDS_OUT]" if by_place else str(plan.offsets[call.output] + call.output_skip)
     arguments.append(f"OUT({target})")
-    if call.scratch:
-        arguments.append(f"arena + {plan.scratch[op][0]}" if op in plan.scratch else "NULL")
+    for area, needed in ((plan.scratch, call.scratch), (plan.sums, call.sums)):
+        if needed:
+            arguments.append(f"arena + {area[op][0]}" if op in area else "NULL")
     return {"function": call.function, "arguments": ", ".join(arguments)}

@@ -51,5 +51,7 @@ def _fast(graph: Graph, op: Op, limit: int | None) -> Lowered | None:
 
 
 def _reference(graph: Graph, op: Op) -> Lowered:
+    """Its kernels are one file a function."""
     kind = OPS[op.kind]
-    return Lowered(kind.code(graph, op), kind.sources, kind.scratch(graph, op))
+    code = kind.code(graph, op)
+    return Lowered(code, tuple({f"{c.function}.c": 0 for c in code.calls}), kind.scratch(graph, op))

@@ -2,11 +2,11 @@
 
 Time runs in segments: an op run whole, or a band (bands.py).  Buffers are tensors that share bytes: a
 reshape's input and output, and an element-wise op's output with an input that nobody reads afterwards; line
-buffers and scratch live during their segment.  Each buffer lives from the segment that writes it to the last
-that reads it.  A band's output may lie over its input, some bytes below, because its rows come out after the
-input's rows have gone in, and so may that of an op whose kernel works in order (overlap.py); an input that
-lies too low for that is moved up first, where it pays.  Placement is greedy best fit, tried in several
-orders; the smallest wins.
+buffers, sums and scratch live during their segment.  Each buffer lives from the segment that writes it to
+the last that reads it.  A band's output may lie over its input, some bytes below, because its rows come out
+after the input's rows have gone in, and so may that of an op whose kernel works in order (overlap.py); an
+input that lies too low for that is moved up first, where it pays.  Placement is greedy best fit, tried in
+several orders; the smallest wins.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ class _Layout:
         self.buffers: list[Buffer] = []
         self.owner: dict[int, int] = {}  # tensor -> buffer
         self.scratch: dict[int, tuple[int, int]] = {}  # op -> (buffer, bytes)
+        self.sums: dict[int, tuple[int, int]] = {}  # likewise
         self.overlaps: dict[tuple[int, int], int] = {}
         self.movable: dict[int, tuple[int, int]] = {}  # buffer -> (op, tensor) that end it
         self.windows: dict[int, int] = {}  # tensor -> rows
@@ -126,6 +127,9 @@ class _Layout:
         if most > 0:  # one area for all: they run one after the other
             area = self._add(most, now, now)
             self.scratch |= {shape.op: (area, most) for shape in pieces}
+        kept = max(low.sums for low in pieces.values())
+        if kept > 0:
+            self.sums[band.last] = (self._add(kept, now, now), kept)
 
     def own(self, t: int) -> None:
         """Give the tensor its buffer: a new one, unless it is a reshape of one that has it."""
@@ -172,6 +176,7 @@ def _plan(graph: Graph, flavour: str, schedule: Schedule) -> MemoryPlan:
     return MemoryPlan(
         offsets={t: offsets[b] for t, b in sorted(layout.owner.items())},
         scratch={op: (offsets[b], size) for op, (b, size) in sorted(layout.scratch.items())},
+        sums={op: (offsets[b], size) for op, (b, size) in sorted(layout.sums.items())},
         arena_bytes=arena_bytes(buffers, offsets),
         live_bytes=by_op,
         peak_op=by_op.index(max(by_op)),

@@ -24,6 +24,7 @@ from mcu_asc.compiler.bands import Piece, facts, survey
 from mcu_asc.compiler.dsp.matrix import pixels
 from mcu_asc.compiler.lower import lower
 from mcu_asc.compiler.ops import OPS
+from mcu_asc.compiler.ops.base import Lowered
 from mcu_asc.compiler.overlap import ahead, in_place
 from mcu_asc.nouns import Band, Graph, Op, Schedule
 
@@ -46,12 +47,11 @@ def op_cycles(graph: Graph, op: Op) -> float:
     """An op run whole."""
     if OPS[op.kind].alias:
         return 0.0
-    shape = graph.tensors[op.outputs[0]].shape
-    return _PER_CALL + _work(graph, op, shape[1] if len(shape) == 4 else 1)
+    return _PER_CALL + _work(graph, op, facts(graph).turns[op.index])
 
 
 def _work(graph: Graph, op: Op, rows: int) -> float:
-    """The kernel on `rows` output rows; of the whole op where the output is no image."""
+    """The kernel on `rows` output rows, or rows that it adds; the whole op where the output is no image."""
     y = graph.tensors[op.outputs[0]]
     if (each := _skipping(graph).get(op.index)) is not None:
         count = rows * y.shape[2] if len(y.shape) == 4 else y.elements // y.shape[-1]
@@ -64,7 +64,7 @@ def _work(graph: Graph, op: Op, rows: int) -> float:
     if op.kind == "DEPTHWISE_CONV_2D" and op.attrs.size == (3, 3):
         per_channel = 36 if op.attrs.stride[0] == 1 else 53
         return per_channel * y.shape[3] * min(_strips(rows, y.shape[2]), _strips(y.shape[2], rows))
-    share = rows / y.shape[1] if len(y.shape) == 4 else 1.0
+    share = rows / facts(graph).turns[op.index]
     macs = OPS[op.kind].macs(graph, op)
     per_mac = 6.0 if op.kind == "DEPTHWISE_CONV_2D" else 1.3
     read = sum(graph.tensors[t].bytes for t in facts(graph).feeds[op.index])
@@ -88,7 +88,10 @@ def _strips(along: int, across: int) -> float:
 
 def band_cycles(graph: Graph, pieces: Sequence[Piece], windows: Mapping[int, int]) -> float:
     """What the pieces of a band cost more than its ops run whole, its input's move included."""
-    counts = Counter((p.op, p.end - p.first, p.bottom - p.top) for p in pieces)
+    adds = {i for i, r in enumerate(facts(graph).reach) if r and r.adds}
+    counts = Counter(
+        (p.op, p.bottom - p.top if p.op in adds else p.end - p.first, p.bottom - p.top) for p in pieces
+    )
     band = sorted({i for i, _, _ in counts})
     extra = _PER_BYTE_MOVED * graph.tensors[graph.ops[band[0]].inputs[0]].bytes
     for (i, rows, rows_in), n in counts.items():
@@ -183,18 +186,17 @@ def _banded(graph: Graph, flavour: str, most: int, most_extra: float) -> list[_C
     owner, found = lives(graph)
     f, n = facts(graph), len(graph.ops)
     cuts = {i for i in range(n + 1) if sum(v.first < i <= v.last for v in found) <= 1}
-    scratch = [low.scratch for low in lower(graph, flavour)]
+    lows = lower(graph, flavour)
     choices = []
     for last in (i - 1 for i in sorted(cuts) if i > 0):
-        height = f.heights[graph.ops[last].outputs[0]]
-        for rows in sorted({*_ROWS, *(-(-height // n) for n in _PARTS)}):
+        for rows in sorted({*_ROWS, *(-(-f.turns[last] // n) for n in _PARTS)}):
             first, pieces = last, 0
-            while first >= 0 and f.reach[first] is not None:
-                pieces += -(-f.heights[graph.ops[first].outputs[0]] // rows)
+            while first >= 0 and f.joins(first, last):
+                pieces += -(-f.turns[first] // rows)
                 if pieces > _MOST_PIECES:
                     break
                 if first in cuts and pieces > last - first + 1:
-                    choice = _band_choice(graph, Band(first, last, rows), owner, found, scratch)
+                    choice = _band_choice(graph, Band(first, last, rows), owner, found, lows)
                     if choice is None or choice.lines >= most or choice.extra > most_extra:
                         break  # longer ones are no better
                     choices.append(choice)
@@ -203,13 +205,13 @@ def _banded(graph: Graph, flavour: str, most: int, most_extra: float) -> list[_C
 
 
 def _band_choice(
-    graph: Graph, band: Band, owner: Mapping[int, int], found: Sequence[_Life], scratch: Sequence[int]
+    graph: Graph, band: Band, owner: Mapping[int, int], found: Sequence[_Life], lows: Sequence[Lowered]
 ) -> _Choice | None:
     pieces, windows, below = survey(graph, band)
     if any(p.bottom <= p.top for p in pieces):
         return None
     lines = sum(n * facts(graph).row_bytes[t] for t, n in windows.items())
-    live = lines + max(scratch[band.first : band.last + 1])
+    live = lines + lows[band.last].sums + max(low.scratch for low in lows[band.first : band.last + 1])
     live += sum(v.bytes for v in found if v.first < band.first <= v.last)
     live += sum(v.bytes for v in found if band.first <= v.first <= band.last < v.last)
     y = graph.ops[band.last].outputs[0]

@@ -11,15 +11,20 @@ from mcu_asc.compiler.bands import facts
 from mcu_asc.firmware import deployed, fitted, memory_plan
 from mcu_asc.nouns import Board, Graph, MemoryPlan, Model, Schedule
 
-_COLOURS = {"tensor": "#7aa6d8", "rows": "#f0a860", "scratch": "#c9c9c9"}
-_LABELS = {"tensor": "whole tensor", "rows": "line buffer of a few rows", "scratch": "kernel's scratch"}
+_COLOURS = {"tensor": "#7aa6d8", "rows": "#f0a860", "sums": "#8fbf7f", "scratch": "#c9c9c9"}
+_LABELS = {
+    "tensor": "whole tensor",
+    "rows": "line buffer of a few rows",
+    "sums": "sums over rows",
+    "scratch": "kernel's scratch",
+}
 
 
 @dataclass(frozen=True)
 class Area:
     """Bytes in use while layers first .. last run."""
 
-    what: str  # tensor, rows, scratch
+    what: str  # tensor, rows, sums, scratch
     offset: int
     bytes: int
     first: int
@@ -46,6 +51,8 @@ def areas(graph: Graph, plan: MemoryPlan) -> Iterator[Area]:
                 yield Area("tensor", m.target, m.bytes, m.op, last)
                 last = m.op - 1
         yield Area("tensor", offset, graph.tensors[t].bytes, first, last)
+    for op, (offset, size) in plan.sums.items():
+        yield Area("sums", offset, size, *span[op])
     for op, (offset, size) in plan.scratch.items():
         yield Area("scratch", offset, size, op, op)
 

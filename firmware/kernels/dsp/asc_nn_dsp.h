@@ -237,7 +237,7 @@ void asc_depthwise_many_dsp(const asc_depthwise_many *p, const int8_t *x, int8_t
 /* ---- the rest: four channels and more -------------------------------------------------------------- */
 
 /* keep[2] and reduce[1] are 1. */
-void asc_sum_dsp(const asc_sum *p, const int8_t *x, int8_t *y);
+void asc_sum_dsp(const asc_sum *p, const int8_t *x, int8_t *y, void *sums);
 
 /* Mean of two pixels, `step` bytes apart, of each of two rows: n channels, a multiple of four. */
 void asc_quarter(const int8_t *row_0, const int8_t *row_1, int8_t *y, uint32_t step, uint32_t n);

@@ -24,16 +24,14 @@ import numpy as np
 from mcu_asc.compiler.dsp.fast import Sums, fast, is_relu
 from mcu_asc.compiler.fixed import INT8_MAX, INT8_MIN, multiply, quantize_multiplier
 from mcu_asc.compiler.ops import OPS
-from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
+from mcu_asc.compiler.ops.base import Array, Call, Code, Fields, Lowered, Params, per_tensor
 from mcu_asc.compiler.ops.binary import LEFT_SHIFT, Loops, sum_factors
+from mcu_asc.compiler.ops.pool import covers_image
 from mcu_asc.nouns import Graph, Op
 
 _GROUP = 4  # channels at a time
 _SCALE = ("multiplier", "offset", "right")
 _HALF = (1 << 30, 0)  # multiplier and shift
-
-
-Fields = dict[str, int | str | tuple[int, ...]]
 
 
 def _rows(attrs: Loops, swapped: bool = False) -> Fields | None:
@@ -112,23 +110,30 @@ def _renamed(graph: Graph, op: Op, function: str) -> Lowered:
 def _pool(graph: Graph, op: Op) -> Lowered | None:
     if op.attrs.act != (INT8_MIN, INT8_MAX) or graph.tensors[op.inputs[0]].shape[3] < _GROUP:
         return None
-    low = _renamed(graph, op, f"asc_{op.kind.removesuffix('_2D').lower()}_dsp")
-    more = ("asc_quarter.S",) if op.kind == "AVERAGE_POOL_2D" else ()
-    return dataclasses.replace(low, sources=(*low.sources, *more))
+    return _renamed(graph, op, f"asc_{op.kind.removesuffix('_2D').lower()}_dsp")
+
+
+def _average_pool(graph: Graph, op: Op) -> Lowered | None:
+    if covers_image(graph.whole or graph, op):
+        return _over_pixels(graph, op)
+    low = _pool(graph, op)
+    return low and dataclasses.replace(low, sources=(*low.sources, "asc_quarter.S"))
 
 
 def _over_pixels(graph: Graph, op: Op) -> Lowered | None:
-    _, _, channels, inner, last = op.attrs.sizes
-    if channels < _GROUP or (inner, last) != (1, 1):
-        return None
-    return _renamed(graph, op, "asc_sum_dsp")
+    low = _renamed(graph, op, "asc_sum_dsp")
+    fields = low.code.params[0].fields
+    match fields["keep"], fields["reduce"]:
+        case (_, int(channels), 1), (_, 1) if channels >= _GROUP:
+            return low
+    return None
 
 
 RULES = {
     "ADD": _sum,
     "SUB": _sum,
     "MUL": _product,
-    "AVERAGE_POOL_2D": _pool,
+    "AVERAGE_POOL_2D": _average_pool,
     "MAX_POOL_2D": _pool,
     "MEAN": _over_pixels,
     "SUM": _over_pixels,

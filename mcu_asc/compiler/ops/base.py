@@ -217,6 +217,9 @@ def check_accumulator(node: Node, weights: NDArray[np.int8], bias: NDArray[np.in
 
 # ---- the pieces of generated C -----------------------------------------------------------------
 
+Fields = dict[str, int | str | tuple[int, ...]]
+"""The members of a parameter struct, in their order."""
+
 
 @dataclass(frozen=True, eq=False)
 class Array:
@@ -238,7 +241,7 @@ class Params:
 
 @dataclass(frozen=True)
 class Call:
-    """FUNCTION(&PARAMS, x..., y, scratch)."""
+    """FUNCTION(&PARAMS, x..., y, scratch or sums)."""
 
     function: str
     params: str
@@ -246,6 +249,7 @@ class Call:
     output: int
     output_skip: int = 0  # bytes from the output tensor's start
     scratch: bool = False
+    sums: int = 0  # bytes of sums that the op keeps from piece to piece; unused where it runs whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,6 +282,11 @@ class Lowered:
     sources: tuple[str, ...]  # file names in firmware/kernels, unique across flavours
     scratch: int  # bytes
     weights: Weights | None = None  # where there are several forms of them
+
+    @property
+    def sums(self) -> int:
+        """Bytes that the op keeps from its first piece to its last, in a band."""
+        return max((c.sums for c in self.code.calls), default=0)
 
     @property
     def table_bytes(self) -> int:
@@ -314,7 +323,6 @@ class Kind:
 
     parse: Callable[[Node], Any]  # -> attrs; raises UsageError
     code: Callable[[Graph, Op], Code]
-    sources: tuple[str, ...] = ()  # files of firmware/kernels/<flavour>
     macs: Callable[[Graph, Op], int] = _zero
     scratch: Callable[[Graph, Op], int] = _zero  # bytes
     params: tuple[int, ...] = ()  # input positions that hold parameters when constant

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mcu_asc.compiler.fixed import quantize_multiplier
-from mcu_asc.compiler.ops.base import Call, Code, Kind, Node, Params, per_tensor, scale_fields
+from mcu_asc.compiler.ops.base import Call, Code, Fields, Kind, Node, Params, per_tensor, scale_fields
 from mcu_asc.nouns import Graph, Op, Tensor
 
 LEFT_SHIFT = 20  # of both inputs of ADD and SUB
@@ -133,9 +133,6 @@ def _tensors(graph: Graph, op: Op) -> tuple[Tensor, Tensor, Tensor]:
     return graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]], graph.tensors[op.outputs[0]]
 
 
-Fields = dict[str, int | str | tuple[int, ...]]
-
-
 def loop_fields(attrs: Loops) -> Fields:
     return {"size": attrs.sizes, "a_step": attrs.a_steps, "b_step": attrs.b_steps}
 
@@ -202,7 +199,7 @@ def _in_place(graph: Graph, op: Op) -> tuple[int, ...]:
 
 
 def _row(parse: Callable[[Node], Binary], code: Callable[[Graph, Op], Code], kernel: str) -> Kind:
-    return Kind(parse, code, (f"asc_{kernel}_s8.c",), params=(0, 1), in_place=_in_place)
+    return Kind(parse, code, params=(0, 1), in_place=_in_place)
 
 
 KINDS = {

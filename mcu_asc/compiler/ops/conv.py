@@ -242,7 +242,6 @@ KINDS = {
     "CONV_2D": Kind(
         _parse_conv,
         _code_conv,
-        ("asc_conv2d_s8.c",),
         macs=_macs_conv,
         scratch=_scratch_conv,
         params=(1, 2),
@@ -250,7 +249,6 @@ KINDS = {
     "DEPTHWISE_CONV_2D": Kind(
         _parse_depthwise,
         _code_depthwise,
-        ("asc_depthwise_s8.c",),
         macs=_macs_depthwise,
         params=(1, 2),
     ),

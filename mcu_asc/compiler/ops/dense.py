@@ -90,4 +90,4 @@ def _macs(graph: Graph, op: Op) -> int:
     return graph.tensors[op.outputs[0]].elements * int(op.attrs.depth)
 
 
-KINDS = {"FULLY_CONNECTED": Kind(_parse, _code, ("asc_dense_s8.c",), macs=_macs, params=(1, 2))}
+KINDS = {"FULLY_CONNECTED": Kind(_parse, _code, macs=_macs, params=(1, 2))}

@@ -92,4 +92,4 @@ def _macs(graph: Graph, op: Op) -> int:
     return graph.tensors[op.outputs[0]].elements * int(op.attrs.depth)
 
 
-KINDS = {"BATCH_MATMUL": Kind(_parse, _code, ("asc_matmul_s8.c",), macs=_macs, params=(0, 1))}
+KINDS = {"BATCH_MATMUL": Kind(_parse, _code, macs=_macs, params=(0, 1))}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from mcu_asc.compiler.ops.base import Call, Code, Kind, Node, Params
+from mcu_asc.compiler.ops.base import Call, Code, Fields, Kind, Node, Params
 from mcu_asc.compiler.ops.conv import Window, image, window
+from mcu_asc.compiler.ops.reduce import sum_code
 from mcu_asc.nouns import Graph, Op
 
 
@@ -32,10 +35,34 @@ def _parse(node: Node) -> Window:
     return attrs
 
 
-def _code(function: str) -> Kind:
+def covers_image(graph: Graph, op: Op) -> bool:
+    """The one window is all of an image of several rows."""
+    x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
+    ends = (k - p >= n for k, p, n in zip(a.size, a.pad, x.shape[1:3], strict=True))
+    return y.shape[1:3] == (1, 1) and x.shape[1] > 1 and all(ends)
+
+
+def _code_average(graph: Graph, op: Op) -> Code:
+    """The mean of a whole image goes by its sums."""
+    whole = graph.whole or graph
+    if not covers_image(whole, op):
+        return _windows("asc_average_pool_s8")(graph, op)
+    batches, rows, columns, channels = graph.tensors[op.inputs[0]].shape
+    finish: Fields = {
+        "start": 0,
+        "out_zero": 0,
+        "act_min": op.attrs.act[0],
+        "act_max": op.attrs.act[1],
+        "scale": (0, 0, 0),
+        "count": whole.tensors[op.inputs[0]].shape[1] * columns,
+    }
+    return sum_code(graph, op, (batches, rows * columns, channels, 1, 1), finish)
+
+
+def _windows(function: str) -> Callable[[Graph, Op], Code]:
     def code(graph: Graph, op: Op) -> Code:
         x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
-        fields: dict[str, int | str | tuple[int, ...]] = {
+        fields: Fields = {
             "batches": x.shape[0],
             "in_h": x.shape[1],
             "in_w": x.shape[2],
@@ -57,7 +84,10 @@ def _code(function: str) -> Kind:
             calls=(Call(function, name, (op.inputs[0],), op.outputs[0]),),
         )
 
-    return Kind(_parse, code, (f"{function}.c",))
+    return code
 
 
-KINDS = {"AVERAGE_POOL_2D": _code("asc_average_pool_s8"), "MAX_POOL_2D": _code("asc_max_pool_s8")}
+KINDS = {
+    "AVERAGE_POOL_2D": Kind(_parse, _code_average),
+    "MAX_POOL_2D": Kind(_parse, _windows("asc_max_pool_s8")),
+}

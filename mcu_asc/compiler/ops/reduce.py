@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcu_asc.compiler.fixed import quantize_multiplier
-from mcu_asc.compiler.ops.base import Call, Code, Kind, Node, Params, per_tensor, scale_fields
+from mcu_asc.compiler.fixed import INT8_MAX, INT8_MIN, quantize_multiplier
+from mcu_asc.compiler.ops.base import Call, Code, Fields, Kind, Node, Params, per_tensor, scale_fields
 from mcu_asc.nouns import Graph, Op
 
 
 @dataclass(frozen=True)
 class Reduce:
-    """The input as [keep0, reduce0, keep1, reduce1, keep2]."""
+    """The input as [keep0, reduce0, keep1, reduce1, keep2]; of a piece, where the op runs in pieces."""
 
-    sizes: tuple[int, int, int, int, int]
+    sizes: tuple[int, ...]
 
 
 def groups(shape: tuple[int, ...], axes: set[int]) -> tuple[int, ...] | None:
@@ -51,7 +51,7 @@ def _parse(node: Node) -> Reduce:
         node.refuse(f"axes {named} of {list(x.shape)} are too scattered", "reduce in two steps")
     if 128 * 2 * sizes[1] * sizes[3] > (1 << 31) - 1:
         node.refuse("sums over so many values leave 32 bits")
-    return Reduce((sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]))
+    return Reduce(sizes)
 
 
 def mean_multiplier(real: float, count: int) -> tuple[int, int]:
@@ -61,7 +61,22 @@ def mean_multiplier(real: float, count: int) -> tuple[int, int]:
     return (multiplier << extra) // count, shift - extra
 
 
-def _loops(sizes: tuple[int, ...]) -> dict[str, int | str | tuple[int, ...]]:
+_SUM_BYTES, _SUMS_AT_ONCE = 4, 4  # ASC_SUMS in asc_nn.h
+
+
+def sum_code(graph: Graph, op: Op, sizes: tuple[int, ...], finish: Fields) -> Code:
+    """asc_sum on `sizes`, those of a piece where `graph` is one; `finish` makes outputs of the sums."""
+    n, name = graph.tensors[op.outputs[0]].elements, f"op{op.index}"
+    kept = _SUM_BYTES * _SUMS_AT_ONCE * -(-n // _SUMS_AT_ONCE)
+    fields = {**_loops(sizes), "opens": int(graph.opens), "closes": int(graph.closes), **finish}
+    return Code(
+        params=(Params("asc_sum", name, fields),),
+        calls=(Call("asc_sum_s8", name, (op.inputs[0],), op.outputs[0], sums=kept),),
+        checks=(f"ASC_SUMS({n}) <= {kept}",),
+    )
+
+
+def _loops(sizes: tuple[int, ...]) -> Fields:
     return {"keep": (sizes[0], sizes[2], sizes[4]), "reduce": (sizes[1], sizes[3])}
 
 
@@ -69,19 +84,18 @@ def _code_sum(graph: Graph, op: Op) -> Code:
     (scale, zero), (out_scale, out_zero) = (
         per_tensor(graph.tensors[i]) for i in (op.inputs[0], op.outputs[0])
     )
-    count, real = op.attrs.sizes[1] * op.attrs.sizes[3], scale / out_scale
+    all_ = graph.whole.ops[op.index].attrs.sizes if graph.whole else op.attrs.sizes
+    count, real = all_[1] * all_[3], scale / out_scale
     pair = mean_multiplier(real, count) if op.kind == "MEAN" else quantize_multiplier(real)
-    fields = {
-        **_loops(op.attrs.sizes),
-        "in_zero_sum": zero * count,
+    finish: Fields = {
+        "start": -zero * count,
         "out_zero": out_zero,
+        "act_min": INT8_MIN,
+        "act_max": INT8_MAX,
         "scale": scale_fields(pair),
+        "count": 0,
     }
-    name = f"op{op.index}"
-    return Code(
-        params=(Params("asc_sum", name, fields),),
-        calls=(Call("asc_sum_s8", name, (op.inputs[0],), op.outputs[0]),),
-    )
+    return sum_code(graph, op, op.attrs.sizes, finish)
 
 
 def _code_max(graph: Graph, op: Op) -> Code:
@@ -92,10 +106,10 @@ def _code_max(graph: Graph, op: Op) -> Code:
     )
 
 
-_SUM = Kind(_parse, _code_sum, ("asc_sum_s8.c",))
+_SUM = Kind(_parse, _code_sum)
 
 KINDS = {
     "MEAN": _SUM,
     "SUM": _SUM,
-    "REDUCE_MAX": Kind(_parse, _code_max, ("asc_reduce_max_s8.c",)),
+    "REDUCE_MAX": Kind(_parse, _code_max),
 }

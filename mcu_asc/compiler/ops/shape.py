@@ -153,8 +153,7 @@ def _code_concatenation(graph: Graph, op: Op) -> Code:
 
 
 _RESHAPE = Kind(_parse_reshape, _no_code, alias=True)
-_PAD = Kind(_parse_pad, _code_pad, ("asc_pad_s8.c",))
-_COPY = ("asc_copy_s8.c",)
+_PAD = Kind(_parse_pad, _code_pad)
 
 KINDS = {
     "RESHAPE": _RESHAPE,
@@ -162,6 +161,6 @@ KINDS = {
     "EXPAND_DIMS": _RESHAPE,
     "PAD": _PAD,
     "PADV2": _PAD,
-    "CONCATENATION": Kind(_parse_concatenation, _code_concatenation, _COPY),
-    "PACK": Kind(_parse_pack, _code_concatenation, _COPY),
+    "CONCATENATION": Kind(_parse_concatenation, _code_concatenation),
+    "PACK": Kind(_parse_pack, _code_concatenation),
 }

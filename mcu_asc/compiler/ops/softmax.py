@@ -114,6 +114,6 @@ def _code_log(graph: Graph, op: Op) -> Code:
 
 
 KINDS = {
-    "SOFTMAX": Kind(_parse, _code, ("asc_softmax_s8.c",)),
-    "LOG_SOFTMAX": Kind(_parse_log, _code_log, ("asc_log_softmax_s8.c",)),
+    "SOFTMAX": Kind(_parse, _code),
+    "LOG_SOFTMAX": Kind(_parse_log, _code_log),
 }

@@ -318,7 +318,7 @@ def _code(graph: Graph, op: Op) -> Code:
 _SOURCE = {"SPLIT": 1}  # the position of the input that is moved, where it is not the first
 
 KINDS = {
-    name: Kind(parse, _code, ("asc_take_s8.c",))
+    name: Kind(parse, _code)
     for name, parse in (
         ("SLICE", _parse_slice),
         ("STRIDED_SLICE", _parse_strided_slice),

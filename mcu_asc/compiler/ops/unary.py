@@ -147,7 +147,7 @@ def _row(fill: Fill) -> Kind:
         function = fill(node, x, y)
         return Table(tuple(function(q) for q in range(fixed.INT8_MIN, fixed.INT8_MAX + 1)))
 
-    return Kind(parse, _code, ("asc_lut_s8.c",), in_place=lambda graph, op: (0,))
+    return Kind(parse, _code, in_place=lambda graph, op: (0,))
 
 
 def _code(graph: Graph, op: Op) -> Code:
