@@ -102,10 +102,7 @@ def calibration(run: RunDir, made: RunConfig) -> NDArray[np.float32]:
 def to_int8(model: Keras, representative: NDArray[np.float32] | None) -> bytes:
     """The converter's int8 file; activations' ranges from QAT, or else from `representative` windows."""
     tf = keras.tensorflow()
-    shape = [1, *model.input_shape[1:]]
-    infer = tf.function(lambda x: model(x, training=False))
-    concrete = infer.get_concrete_function(tf.TensorSpec(shape, tf.float32, name="features"))
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
+    converter = keras.converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = tf.int8
     if representative is not None:

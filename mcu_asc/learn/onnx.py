@@ -346,12 +346,9 @@ def _converted(net: OnnxNet, layout: Layout) -> Keras:
 
 def float_tflite(model: Keras) -> bytes:
     """The model as a float32 .tflite."""
-    tf = keras.tensorflow()
-    infer = tf.function(lambda x: model(x, training=False))
-    concrete = infer.get_concrete_function(tf.TensorSpec(model.input_shape, tf.float32, name="features"))
     try:
         with keras.quiet():
-            content: bytes = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model).convert()
+            content: bytes = keras.converter(model).convert()
     except Exception as error:  # what MLIR gives
         kinds = sorted(set(re.findall(r"'tf\.(\w+)' op", str(error))))
         what = f"no op for {', '.join(kinds)}" if kinds else str(error).split("\n")[0]
