@@ -94,10 +94,12 @@ def test_changes_are_read_as_toml_and_wrong_ones_refused() -> None:
 
 
 def test_stages_follow_the_length_of_float_training() -> None:
-    assert students.stages("pruned+qat", 50) == {
-        "prune": {"kind": "magnitude", "sparsity": 0.5, "epochs": 10}, "qat": {"epochs": 5}
+    assert students.compression(students.VARIANTS["blocks+qat"], 50) == {
+        "prune": {"kind": "block", "sparsity": 0.5, "epochs": 10}, "qat": {"epochs": 5}
     }  # fmt: skip
-    assert students.stages("qat", 1) == {"prune": {"sparsity": 0.0, "epochs": 0}, "qat": {"epochs": 1}}
+    assert students.compression(students.VARIANTS["qat"], 1) == {
+        "prune": {"sparsity": 0.0, "epochs": 0}, "qat": {"epochs": 1}
+    }  # fmt: skip
 
 
 def test_teachers_are_the_students_own_floats_or_another_ones() -> None:

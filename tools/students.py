@@ -7,9 +7,9 @@
 
 All but the variant comes from one recipe (--recipe, by default the shipped ESC-10 one), changed by --set;
 each fold is tested by a student that was trained on the others.  The variants of one (student, fold, seed)
-start from the same float weights: float training is done once.  But for "distilled": that one learns from the
-floats of the seeds --teachers of its fold (its own, or those of --teacher), to be trained before it, and is
-quantised after training.  Pruning takes a fifth of the epochs of float training, QAT a tenth.
+start from the same float weights: float training is done once, and once again with teachers for "distilled".
+These are floats of its fold, of the seeds --teachers, its own or those of --teacher, to be trained before it.
+Pruning zeroes half of the weights, in a fifth of the epochs of float training; QAT takes a tenth.
 
 int8 students are scored by the firmware's own C on this machine, as `score --on host` does; floats by Keras,
 on the same windows and by the same decision rule.
@@ -47,15 +47,32 @@ from mcu_asc.learn.recipe import Prune, Qat, Recipe, Train, as_dict, parse
 from mcu_asc.results import score
 from mcu_asc.results.check import check
 
-VARIANTS: Mapping[str, tuple[str, ...]] = {  # the stages after float training
-    "float": (),
-    "ptq": (),
-    "qat": ("qat",),
-    "pruned+qat": ("prune", "qat"),
-    "distilled": (),
+
+@dataclass(frozen=True)
+class Variant:
+    """What is done to a student: taught by teachers or not, then pruned, then quantised."""
+
+    taught: bool = False
+    pruned: str = ""  # a kind of the recipe's [prune]; "" = not
+    qat: bool = False  # quantisation-aware; or else quantised after training
+
+    @property
+    def start(self) -> str:
+        """The run directory of the weights before pruning and QAT, which are theirs too who have neither."""
+        return "distilled" if self.taught else "float"
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "float": Variant(),
+    "ptq": Variant(),
+    "qat": Variant(qat=True),
+    "pruned+qat": Variant(pruned="magnitude", qat=True),
+    "blocks+qat": Variant(pruned="block", qat=True),
+    "distilled": Variant(taught=True),
+    "distilled+blocks+qat": Variant(taught=True, pruned="block", qat=True),
 }
-EPOCHS: Mapping[str, float] = {"prune": 0.2, "qat": 0.1}  # of those of float training
-PRUNED: Mapping[str, Any] = {"kind": "magnitude", "sparsity": 0.5}
+SPARSITY = 0.5
+PRUNE_EPOCHS, QAT_EPOCHS = 0.2, 0.1  # of those of float training
 SCORES = ("clip_accuracy", "window_accuracy", "log_loss", "mean_class_accuracy")
 Result = dict[str, Any]
 
@@ -95,22 +112,25 @@ def recipe_of(trial: Trial, args: argparse.Namespace) -> Recipe:
         "student": {"name": trial.student, "width": trial.width},
         "train": {"seed": trial.seed},
     }
-    if trial.variant == "distilled":
-        own["distill"] = {"teachers": teachers(trial, args)}
     values: dict[str, Any] = dict(base)
     for part in map(change, args.set):
         values = merged(values, part)
     epochs = values.get("train", {}).get("epochs", Train().epochs)
-    for part in (stages(trial.variant, epochs), *map(change, args.set), own):
+    variant = VARIANTS[trial.variant]
+    for part in (compression(variant, epochs), *map(change, args.set), own):
         values = merged(values, part)
+    if variant.taught:
+        values["distill"] = {**values.get("distill", {}), "teachers": teachers(trial, args)}
     return parse(values, f"{trial.student}, {trial.variant}")
 
 
-def stages(variant: str, epochs: int) -> dict[str, Any]:
+def compression(variant: Variant, epochs: int) -> dict[str, Any]:
     """[prune] and [qat] of a variant after so many epochs of float training."""
-    length = {stage: max(1, round(EPOCHS[stage] * epochs)) for stage in VARIANTS[variant]}
-    pruned = PRUNED if "prune" in length else {"sparsity": 0.0}
-    return {"prune": {**pruned, "epochs": length.get("prune", 0)}, "qat": {"epochs": length.get("qat", 0)}}
+    prune = {"sparsity": 0.0, "epochs": 0}
+    if variant.pruned:
+        length = max(1, round(PRUNE_EPOCHS * epochs))
+        prune = {"kind": variant.pruned, "sparsity": SPARSITY, "epochs": length}
+    return {"prune": prune, "qat": {"epochs": max(1, round(QAT_EPOCHS * epochs)) if variant.qat else 0}}
 
 
 def teachers(trial: Trial, args: argparse.Namespace) -> list[str]:
@@ -145,8 +165,8 @@ def as_toml(values: Mapping[str, Any]) -> str:
     return "\n".join([*plain, *tables]) + "\n"
 
 
-def float_only(recipe: Recipe) -> Recipe:
-    """The recipe of the float weights that all variants start from; quantised after training."""
+def start_of(recipe: Recipe) -> Recipe:
+    """The recipe of the weights that a variant starts from; quantised after training."""
     return dataclasses.replace(recipe, prune=Prune(sparsity=0.0, epochs=0), qat=Qat(epochs=0))
 
 
@@ -166,21 +186,19 @@ def trained(recipe: Recipe, run: Path, data_root: Path | None) -> float:
     return float(clock.read_text()) if clock.exists() else math.nan
 
 
-def run_name(variant: str) -> str:
-    """The run directory of a variant: the float students are those that PTQ takes."""
-    return "float" if variant == "ptq" else variant
+def run_of(trial: Trial, recipe: Recipe, out: Path) -> Path:
+    """The run directory of a trial."""
+    start = VARIANTS[trial.variant].start
+    return trial.folder(out) / (start if as_dict(start_of(recipe)) == as_dict(recipe) else trial.variant)
 
 
 def run_trial(trial: Trial, recipe: Recipe, out: Path, data_root: Path | None) -> Result:
     """Train what is missing of a trial and score it."""
-    folder = trial.folder(out)
-    start, seconds = float_only(recipe), 0.0
-    if recipe.distill.teachers or as_dict(start) == as_dict(recipe):
-        run = folder / run_name(trial.variant)
-    else:
-        run = folder / trial.variant
-        seconds = trained(start, folder / "float", data_root)
-        rundir.fork(folder / "float", run, recipe)
+    run, seconds = run_of(trial, recipe, out), 0.0
+    start = run.with_name(VARIANTS[trial.variant].start)
+    if run != start:
+        seconds = trained(start_of(recipe), start, data_root)
+        rundir.fork(start, run, recipe)
     seconds += trained(recipe, run, data_root)
     found = float_scores(run) if trial.variant == "float" else device_scores(run, recipe, data_root)
     made = json.loads((run / "config.json").read_text())
@@ -277,7 +295,7 @@ def train_all(args: argparse.Namespace) -> None:
         )
         priced = path.parent.parent / f"cost-{trial.variant}.json"
         if args.cost and trial.variant != "float" and not priced.exists():
-            rundir.write_json(priced, cost(path.parent / run_name(trial.variant) / "student.tflite"))
+            rundir.write_json(priced, cost(run_of(trial, recipe, args.out) / "student.tflite"))
 
 
 # ---- tables --------------------------------------------------------------------------------------
