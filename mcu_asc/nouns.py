@@ -91,6 +91,11 @@ class FrontEndConfig:
         """Samples needed for one window of `rows` rows."""
         return self.first_samples + (self.rows - 1) * self.hop
 
+    @property
+    def seconds(self) -> float:
+        """Of sound in one window: from its first row's first sample to its last row's last."""
+        return self.samples / self.sample_rate_hz
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -447,6 +452,7 @@ class CheckResult:
     extra_cycles: float = 0.0  # share of the cycles that bands cost, an estimate
     expansion: Expansion = Expansion()
     sparsity: Sparsity = Sparsity()
+    window_s: float | None = None  # sound that one window spans; None where no card says it
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ def test_check_json(asc: Asc) -> None:
     assert result["fits"] is True and result["reasons"] == []
     assert {"params", "macs", "arena_bytes", "ram_bytes", "flash_bytes"} <= set(result)
     assert 0 < result["params"] <= 128_000 and 0 < result["macs"] <= 30_000_000
+    assert result["window_s"] == pytest.approx(49 * 0.02 + 0.064)
+    assert "a window spans 1.044 s of sound" in asc("check", "scenes")[1]
 
 
 def test_build_says_what_the_linker_made(asc: Asc, project: Path) -> None:

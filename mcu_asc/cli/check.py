@@ -82,6 +82,8 @@ def print_check(r: CheckResult, board: str, budget: str) -> None:
         f"{board}: arena {r.arena_bytes:,} B (peak at layer '{r.peak_layer}'), RAM {r.ram_bytes:,} of "
         f"{r.ram_limit_bytes:,} B, flash about {r.flash_bytes:,} of {r.flash_limit_bytes:,} B"
     )
+    if r.window_s is not None:
+        out.print(f"a window spans {r.window_s:.3f} s of sound")
     if r.banded_layers:
         out.print(
             f"{r.banded_layers} layers run a few rows at a time: {r.whole_arena_bytes - r.arena_bytes:,} B "

@@ -76,6 +76,7 @@ def check(
         extra_cycles=plan.schedule.extra_cycles / max(1, plan.schedule.cycles),
         sparsity=sparsity(model.graph, plan.flavour),
         expansion=expansion(model.graph, plan.flavour, board.flash_wait_states),
+        window_s=model.card.front_end.seconds if model.card else None,
     )
 
 
