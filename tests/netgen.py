@@ -54,11 +54,12 @@ class Net:
         padding: int = SAME,
         depthwise: bool = False,
         zero: int | None = None,
+        groups: int = 1,
     ) -> Net:
         out, options = self._window(size, stride, dilation, padding)
         in_c = self.shape[3]
-        taps = size[0] * size[1] * (1 if depthwise else in_c)
-        shape = (1, *size, channels) if depthwise else (channels, *size, in_c)
+        taps = size[0] * size[1] * (1 if depthwise else in_c // groups)
+        shape = (1, *size, channels) if depthwise else (channels, *size, in_c // groups)
         gain = 1.2 / (64 * np.sqrt(taps)) * self.rng.uniform(0.5, 1.5, channels)
         w = self.file.weights(self.rng.integers(-127, 128, shape), gain, 3 if depthwise else 0)
         b = self.file.constant(self.rng.integers(-3000, 3000, channels), "int32", _SCALE * gain)
@@ -164,7 +165,7 @@ def random_net(seed: int) -> bytes:
             t for t in past if n.shapes[t][:3] == n.shape[:3] and n.zeros[t] == n.zeros[n.now] and t != n.now
         ]
         past.append(n.now)
-        match pick(0, 9):
+        match pick(0, 10):
             case 0 | 1 | 2:
                 zero = -128 if pick(0, 1) else None  # as converters put it after a ReLU
                 n.conv(pick(1, 8), size, stride if pick(0, 1) else (1, 1), (1, 1), padding, zero=zero)
@@ -178,6 +179,9 @@ def random_net(seed: int) -> bytes:
                 n.concat(beside[pick(0, len(beside) - 1)])
             case 8:
                 n.scale()
+            case 9:
+                groups = int(rng.choice([g for g in range(1, n.shape[3] + 1) if n.shape[3] % g == 0]))
+                n.conv(groups * pick(1, 3), size, (1, 1), (pick(1, 4), pick(1, 2)), groups=groups)
             case _:
                 n.unary(("RELU", "TANH")[0])
     match seed % 5:

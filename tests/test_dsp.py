@@ -7,6 +7,7 @@ faults, a read of what was not written shows.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nn_m4
 import numpy as np
@@ -22,7 +23,7 @@ from mcu_asc.compiler.dsp.fast import fast, only_output, sums
 from mcu_asc.compiler.dsp.matrix import k_order
 from mcu_asc.compiler.lower import lower
 
-_RANDOM_CASES = 240
+_RANDOM_CASES = 300
 _MODELS = (
     "ad01_int8",
     "asc_a",
@@ -37,7 +38,9 @@ _MODEL_INPUTS = 20
 
 def _random_case(rng: np.random.Generator, name: str) -> None:
     """One convolution or dense layer of any shape that some dsp kernel takes, into vectors.CASES."""
-    kind = rng.choice(["1x1", "any", "strided", "wide", "depthwise", "taps", "dense", "first"])
+    kind = rng.choice(
+        ["1x1", "any", "strided", "wide", "depthwise", "taps", "dense", "first", "dilated", "grouped"]
+    )
     padding, zero_in, zero_out = (
         int(rng.choice(v)) for v in ([0, 1], [-128, 127, -5, 0, 60], [-128, -128, 127, 3, -40])
     )
@@ -55,7 +58,7 @@ def _random_case(rng: np.random.Generator, name: str) -> None:
         return
     h, w = (int(v) for v in rng.integers(1, 14, 2))
     in_c, out_c = int(rng.integers(1, 25)), int(rng.integers(1, 20))
-    kernel, stride = (1, 1), (1, 1)
+    kernel, stride, more = (1, 1), (1, 1), dict[str, Any]()
     if kind == "any":
         kernel, stride = tuple(rng.integers(1, 6, 2).tolist()), tuple(rng.integers(1, 3, 2).tolist())
     elif kind == "strided":
@@ -71,8 +74,15 @@ def _random_case(rng: np.random.Generator, name: str) -> None:
     elif kind == "taps":
         in_c = out_c = int(rng.integers(4, 20))
         kernel, stride = tuple(rng.integers(1, 8, 2).tolist()), tuple(rng.integers(1, 4, 2).tolist())
+    elif kind in ("dilated", "grouped"):
+        kernel, stride = tuple(rng.integers(1, 5, 2).tolist()), tuple(rng.integers(1, 3, 2).tolist())
+        more["dilation"] = tuple(rng.integers(1, 5, 2).tolist()) if stride == (1, 1) else (1, 1)
+        if kind == "grouped":
+            more["groups"] = int(rng.integers(1, 7))
+            in_c, out_c = (more["groups"] * int(n) for n in rng.integers(1, 9, 2))
     if padding == vectors.VALID:
-        h, w = max(h, kernel[0]), max(w, kernel[1])
+        reach = [(k - 1) * d + 1 for k, d in zip(kernel, more.get("dilation", (1, 1)), strict=True)]
+        h, w = max(h, reach[0]), max(w, reach[1])
     gain = float(2.0 ** rng.uniform(-16, -1)) if rng.random() < 0.3 else None
     vectors._conv(
         name,
@@ -85,6 +95,7 @@ def _random_case(rng: np.random.Generator, name: str) -> None:
         zero_out=zero_out,
         gain=gain,
         depthwise=kind in ("depthwise", "taps"),
+        **more,
     )
 
 
@@ -164,7 +175,7 @@ def test_no_layer_of_the_models_falls_back(models_dir: Path, name: str) -> None:
     assert {f for f in functions if f.endswith("_s8")} <= allowed
 
 
-@pytest.mark.parametrize("name", ["conv_gain_above_one", "conv_dilated", "conv_grouped", "dw_gain_above_one"])
+@pytest.mark.parametrize("name", ["conv_gain_above_one", "conv_grouped_gain_huge", "conv_grouped_uneven"])
 def test_what_has_no_kernel_keeps_the_portable_one(name: str) -> None:
     assert _functions(vectors.CASES[name]) <= {"asc_conv2d_s8", "asc_depthwise_s8"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import nn_m4
 import numpy as np
@@ -32,15 +33,21 @@ SHAPES = {  # input, output channels, kernel, stride
     "rest": ((1, 6, 9, 16), 9, (2, 5), (1, 1)),
     "few": ((1, 12, 8, 2), 12, (3, 4), (1, 1)),
     "long": ((1, 3, 3, 1400), 4, (1, 1), (1, 1)),
+    "dilated": ((1, 12, 9, 8), 10, (3, 3), (1, 1)),
+    "grouped": ((1, 9, 8, 16), 12, (2, 4), (1, 1)),
 }
+MORE = {"dilated": {"dilation": (4, 1)}, "grouped": {"groups": 4}}
 ZERO = (0.0, 0.5, 0.8, 0.99, 1.0)
 FORMS = ("packed", "wide", "winograd")
 
 
 def case(name: str, share: float, zero_out: int) -> bytes:
     x, out_c, kernel, stride = SHAPES[name]
+    more: dict[str, Any] = MORE.get(name, {})
     key = f"sparse_{name}"
-    vectors._conv(key, x, out_c, kernel, stride=stride, zero_in=-7, zero_out=zero_out, gain=0.01 / x[3])
+    vectors._conv(
+        key, x, out_c, kernel, stride=stride, zero_in=-7, zero_out=zero_out, gain=0.01 / x[3], **more
+    )
     content = vectors.CASES.pop(key)
     # `pruned` leaves a model's first convolution as it is: zero this one's here
     return sparsity.pruned(content, "block", share, first=0, seed=len(name))
@@ -173,6 +180,15 @@ def test_an_odd_last_channel_has_half_a_block() -> None:
     w[2, :, :, :4] = 0
     found = forms.cost(100, w, "wide", True)
     assert (found.blocks, found.zero_blocks, found.zero_weights) == (4, 1, 4)
+
+
+def test_groups_are_skipped_and_not_counted() -> None:
+    """What lies between them is zero whatever the weights are."""
+    vectors._conv("groups", (1, 20, 20, 32), 32, (3, 3), groups=8)
+    graph = compiler.read(vectors.CASES.pop("groups")).graph
+    (low,) = lower(graph, "dsp")
+    assert low.weights is not None and low.weights.skips
+    assert compiler_sparsity.sparsity(graph, "dsp") == Sparsity()
 
 
 @pytest.mark.parametrize(("kind", "share", "flavour"), [("weight", 0.5, "dsp"), ("block", 0.75, "ref")])

@@ -18,7 +18,7 @@ from mcu_asc.nouns import Band, Graph, Op
 _IN_ORDER = frozenset(
     {
         *("asc_conv2d_s8", "asc_depthwise_s8", "asc_average_pool_s8", "asc_max_pool_s8"),
-        *("asc_pointwise_dsp", "asc_window_conv_dsp", "asc_winograd_conv_dsp"),
+        *("asc_pointwise_dsp", "asc_window_conv_dsp", "asc_dilated_conv_dsp", "asc_winograd_conv_dsp"),
         *("asc_average_pool_dsp", "asc_max_pool_dsp"),
     }
 )
@@ -35,7 +35,8 @@ def ahead(graph: Graph, op: Op, low: Lowered) -> int | None:
     if facts(graph).reach[op.index] is None or not all(c.function in _IN_ORDER for c in low.code.calls):
         return None
     x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    if op.kind == "CONV_2D" and graph.tensors[op.inputs[1]].shape[3] != x.shape[3]:
+    one_group = op.kind != "CONV_2D" or graph.tensors[op.inputs[1]].shape[3] == x.shape[3]
+    if not one_group and any(c.function == "asc_conv2d_s8" for c in low.code.calls):
         return None  # groups one after the other
     if y.shape[1] > _MOST_ROWS:
         return None

@@ -11,14 +11,14 @@ from mcu_asc.nouns import Graph, SparseLayer, Sparsity
 
 
 def sparsity(graph: Graph, flavour: str) -> Sparsity:
-    """Of the layers of `graph`, as it would be emitted, whose kernels skip zero blocks.
+    """Of the layers of `graph`, as it would be emitted, whose kernels skip zero blocks, groups aside.
 
     Bytes and cycles are against the same weights without skipping, in the form that would then pay best.
     """
     skip = {
         op.index
         for op, low in zip(graph.ops, lower(graph, flavour), strict=True)
-        if low.weights and low.weights.skips
+        if low.weights and low.weights.skips and low.weights.blocks
     }
     if not skip:
         return Sparsity()

@@ -75,12 +75,13 @@ typedef struct {
 
 void asc_gemv_dsp(const asc_gemv *p, const int8_t *x, int8_t *y);
 
-/* CONV_2D, one group, no dilation: rows are padded in scratch, columns gathered there. */
+/* CONV_2D, one group: rows are padded in scratch, columns gathered there. */
 typedef struct {
     int32_t batches;
     asc_window window;
     int32_t out_h, out_w, out_c;
-    int32_t kernel_h, kernel_w;
+    int16_t kernel_h, kernel_w;
+    int16_t dilation_h, dilation_w;
     int32_t stride_h, stride_w;
     int32_t pad_top;
     asc_gemm shape;
@@ -91,7 +92,10 @@ typedef struct {
 #define ASC_WINDOW_CONV_SCRATCH(k_pairs, c_pairs, rows, pitch)                                               \
     (16 * (k_pairs) + 8 * (c_pairs) + (rows) * (pitch))
 
+/* dilation_w 1, and more: there each tap is a run of its own in the columns. */
 void asc_window_conv_dsp(const asc_window_conv *p, const int8_t *x, int8_t *y, void *scratch);
+void asc_dilated_conv_dsp(const asc_window_conv *p, const int8_t *x, int8_t *y, void *scratch);
+
 /* Winograd's F(2, 3) along rows; asc_winograd.S tells the formula.  Four passes over K; columns are
  * [k_pairs_03][4 passes][4] words, a pair of pixels a word, passes 1 and 2 without the rest of the taps. */
 typedef struct {
@@ -115,12 +119,14 @@ asc_winograd_kernel asc_winograd_fixed, asc_winograd_linear;
  * 10 and 11. */
 asc_winograd_kernel asc_winograd_sparse_fixed, asc_winograd_sparse_linear;
 
-/* CONV_2D, stride 1, channels a multiple of 4, kernel three columns wide and more. */
+/* CONV_2D, stride 1, channels a multiple of 4, kernel three columns wide and more, dilated along columns or
+ * not at all. */
 typedef struct {
     int32_t batches;
     asc_window window;
     int32_t out_h, out_w, out_c;
-    int32_t kernel_h, kernel_w;
+    int16_t kernel_h, dilation_h;
+    int32_t kernel_w;
     int32_t pad_top;
     asc_winograd shape;
     asc_winograd_kernel *kernel;

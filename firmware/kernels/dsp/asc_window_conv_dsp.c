@@ -2,10 +2,28 @@
  * the kernel is one run of bytes; four pixels at a time, which may lie on two output rows or more. */
 #include "asc_nn_dsp.h"
 
-static void image(const asc_window_conv *p, const int8_t *x, int8_t *y, uint32_t *columns)
+/* The columns of four pixels; taps of a row are `apart`, or one run. */
+static inline __attribute__((always_inline)) void gather(const asc_window_conv *p, const int8_t *pixel[4],
+                                                         uint32_t *columns, int32_t apart)
+{
+    const int32_t row = p->dilation_h * p->window.pitch, in_c = p->window.in_c, taps = p->kernel_w;
+    if (!apart) {
+        asc_im2col4(pixel, columns, (uint32_t)(taps * in_c), (uint32_t)p->kernel_h, (uint32_t)row);
+        return;
+    }
+    const uint32_t pairs = p->shape.k_pairs / (uint32_t)p->kernel_h;
+    for (int32_t k = 0; k < p->kernel_h; k++) {
+        asc_im2col4(pixel, columns, (uint32_t)in_c, (uint32_t)taps, (uint32_t)(p->dilation_w * in_c));
+        columns += 4 * pairs;
+        for (int32_t i = 0; i < 4; i++)
+            pixel[i] += row;
+    }
+}
+
+static inline __attribute__((always_inline)) void image(const asc_window_conv *p, const int8_t *x, int8_t *y,
+                                                        uint32_t *columns, int32_t apart)
 {
     const int32_t n = p->out_c, step = p->stride_w * p->window.in_c, pitch = p->window.pitch;
-    const uint32_t run = (uint32_t)(p->kernel_w * p->window.in_c);
     const int32_t spare_stride = 2 * (int32_t)p->shape.c_pairs;
     const asc_gemm spare_shape = {p->shape.k_pairs, p->shape.c_pairs, (uint32_t)spare_stride};
     int8_t *const spare = (int8_t *)(columns + 4 * p->shape.k_pairs);
@@ -32,7 +50,7 @@ static void image(const asc_window_conv *p, const int8_t *x, int8_t *y, uint32_t
             } else
                 at += step;
         }
-        asc_im2col4(pixel, columns, run, (uint32_t)p->kernel_h, (uint32_t)pitch);
+        gather(p, pixel, columns, apart);
         if (count == 4 && !(n & 1)) {
             p->gemm(columns, p->weights, y, &p->shape);
             y += 4 * n;
@@ -44,9 +62,20 @@ static void image(const asc_window_conv *p, const int8_t *x, int8_t *y, uint32_t
     }
 }
 
-void asc_window_conv_dsp(const asc_window_conv *p, const int8_t *x, int8_t *y, void *scratch)
+static inline __attribute__((always_inline)) void images(const asc_window_conv *p, const int8_t *x, int8_t *y,
+                                                         void *scratch, int32_t apart)
 {
     const int32_t in_bytes = p->window.in_h * p->window.in_w * p->window.in_c;
     for (int32_t b = 0; b < p->batches; b++)
-        image(p, x + b * in_bytes, y + b * p->out_h * p->out_w * p->out_c, scratch);
+        image(p, x + b * in_bytes, y + b * p->out_h * p->out_w * p->out_c, scratch, apart);
+}
+
+void asc_window_conv_dsp(const asc_window_conv *p, const int8_t *x, int8_t *y, void *scratch)
+{
+    images(p, x, y, scratch, 0);
+}
+
+void asc_dilated_conv_dsp(const asc_window_conv *p, const int8_t *x, int8_t *y, void *scratch)
+{
+    images(p, x, y, scratch, 1);
 }

@@ -6,7 +6,7 @@ static void image(const asc_winograd_conv *p, const int8_t *x, int8_t *y, uint32
     const int32_t n = p->out_c, c = p->window.in_c, pitch = p->window.pitch;
     const int32_t spare_stride = 2 * (int32_t)p->shape.c_pairs, words = 8 * c; /* of columns for c values */
     const int32_t taps = p->kernel_w / 3 * 3;                                  /* the rest have no partners */
-    const int32_t row_pairs = (p->out_w + 1) / 2;
+    const int32_t row_pairs = (p->out_w + 1) / 2, row = p->dilation_h * pitch;
     asc_winograd spare_shape = p->shape;
     spare_shape.stride = (uint32_t)spare_stride;
     int8_t *const spare = (int8_t *)(columns + 16 * p->shape.k_pairs_03);
@@ -28,10 +28,10 @@ static void image(const asc_winograd_conv *p, const int8_t *x, int8_t *y, uint32
             uint32_t *d = columns + i;
             for (int32_t ky = 0; ky < p->kernel_h; ky++)
                 for (int32_t t = 0; t < taps; t += 3, d += words)
-                    asc_winograd_main(at + ky * pitch + t * c, d, (uint32_t)c, (uint32_t)c);
+                    asc_winograd_main(at + ky * row + t * c, d, (uint32_t)c, (uint32_t)c);
             for (int32_t ky = 0; ky < p->kernel_h; ky++)
                 for (int32_t t = taps; t < p->kernel_w; t++, d += words)
-                    asc_winograd_rest(at + ky * pitch + t * c, d, (uint32_t)c, (uint32_t)c);
+                    asc_winograd_rest(at + ky * row + t * c, d, (uint32_t)c, (uint32_t)c);
             if (i >= count - 1)
                 continue; /* what follows is not there: the last one again */
             at += 2 * c;

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.dsp import forms, sparse, winograd
+from mcu_asc.compiler.dsp import depthwise, forms, sparse, winograd
 from mcu_asc.compiler.dsp.fast import Fast, fixed
 from mcu_asc.compiler.dsp.matrix import (
     Matrix,
@@ -20,7 +21,12 @@ from mcu_asc.compiler.dsp.matrix import (
 )
 from mcu_asc.compiler.ops import OPS
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, Weights, per_tensor
+from mcu_asc.compiler.ops.conv import Depthwise
 from mcu_asc.nouns import Graph, Op
+
+_MOST_TAPS = (1 << 15) - 1  # of a kernel's side, and between two of them
+_SLOW_MULTIPLIERS = (2, 3)  # asc_depthwise_many makes four outputs of a channel
+_DENSE_GROUPS = 8  # so many products in place of one still beat the portable kernel
 
 
 def _product(graph: Graph, op: Op) -> tuple[Matrix, Fast] | None:
@@ -111,11 +117,13 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
         return winograd.lower(graph, op, m, f, chosen)
     x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
     n, in_c, out_w = len(m.weights), x.shape[3], y.shape[2]
-    name, order = f"op{op.index}", k_order(a.size[1] * in_c, a.size[0])
+    reach = [(k - 1) * d + 1 for k, d in zip(a.size, a.dilation, strict=True)]
+    runs = a.size if a.dilation[1] > 1 else a.size[:1]  # of taps that lie together
+    name, order = f"op{op.index}", k_order(in_c * a.size[0] * a.size[1] // prod(runs), prod(runs))
     weights, gemm, sources = _gemm(op, m, f, order, chosen)
     # Four pixels lie on at most this many output rows more than one.
-    rows = a.size[0] + a.stride[0] * ((out_w + 2) // out_w)
-    width = (out_w - 1) * a.stride[1] + a.size[1]
+    rows = reach[0] + a.stride[0] * ((out_w + 2) // out_w)
+    width = (out_w - 1) * a.stride[1] + reach[1]
     pitch = -(-width * in_c // 4) * 4
     scratch = 16 * len(order) + 8 * ((n + 1) // 2) + rows * pitch
     fields: dict[str, int | str | tuple[int, ...]] = {
@@ -126,15 +134,18 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
         "out_c": n,
         "kernel_h": a.size[0],
         "kernel_w": a.size[1],
+        "dilation_h": a.dilation[0],
+        "dilation_w": a.dilation[1],
         "stride_h": a.stride[0],
         "stride_w": a.stride[1],
         "pad_top": a.pad[0],
         **gemm,
     }
+    function = f"asc_{'dilated' if a.dilation[1] > 1 else 'window'}_conv_dsp"
     code = Code(
         arrays=(weights,),
         params=(Params("asc_window_conv", name, fields),),
-        calls=(Call("asc_window_conv_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
+        calls=(Call(function, name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_WINDOW_CONV_SCRATCH({len(order)}, {(n + 1) // 2}, {rows}, {pitch}) <= {scratch}",),
     )
     return Lowered(code, ("asc_window_conv_dsp.c", *sources), scratch, chosen)
@@ -147,11 +158,43 @@ def _conv(graph: Graph, op: Op) -> Lowered | None:
         graph.tensors[op.outputs[0]],
         op.attrs,
     )
-    if w.shape[3] != x.shape[3] or a.dilation != (1, 1):
+    if w.shape[3] != x.shape[3]:
+        return _grouped(graph, op, x.shape[3] // w.shape[3])
+    if max(*a.size, *a.dilation) > _MOST_TAPS:
         return None
     if a.size == (1, 1) and a.stride == (1, 1):
         return _pointwise(graph, op, y.elements // y.shape[3])
     return _window(graph, op)
+
+
+def _grouped(graph: Graph, op: Op, groups: int) -> Lowered | None:
+    """Groups of one channel are a depthwise convolution; others, blocks on the diagonal of a matrix of zeros.
+
+    The kernels for zero blocks read their input once for all groups, and skip what is not of a group.  One
+    product a group would gather columns of its own.
+    """
+    w, a = graph.tensors[op.inputs[1]], op.attrs
+    out_c, rows, columns, depth = w.shape
+    assert w.data is not None
+    data = np.asarray(w.data, np.int8).reshape(w.shape)
+    if depth == 1 and out_c // groups not in _SLOW_MULTIPLIERS:
+        attrs = Depthwise(**vars(a), multiplier=out_c // groups)
+        taps = _reshaped(graph, op, data.transpose(3, 1, 2, 0))
+        if low := depthwise.lower(taps, replace(op, kind="DEPTHWISE_CONV_2D", attrs=attrs)):
+            return low
+    whole = np.zeros((groups, out_c // groups, rows, columns, groups, depth), np.int8)
+    whole[np.arange(groups), :, :, :, np.arange(groups)] = data.reshape(groups, -1, rows, columns, depth)
+    low = _conv(_reshaped(graph, op, whole.reshape(out_c, rows, columns, -1)), op)
+    if low is None or low.weights is None or not (low.weights.skips or groups <= _DENSE_GROUPS):
+        return None
+    return replace(low, weights=replace(low.weights, blocks=0, zero_blocks=0, zero_weights=0))
+
+
+def _reshaped(graph: Graph, op: Op, data: NDArray[np.int8]) -> Graph:
+    """The graph with other weights of the op."""
+    tensors = list(graph.tensors)
+    tensors[op.inputs[1]] = replace(tensors[op.inputs[1]], shape=data.shape, data=data)
+    return replace(graph, tensors=tuple(tensors))
 
 
 def pack_gemv4(weights: NDArray[np.int8]) -> NDArray[np.uint32]:

@@ -37,7 +37,7 @@ _HALF = (1 << 30, 0)  # multiplier and shift
 def _rows(attrs: Loops, swapped: bool = False) -> Fields | None:
     """The three outer loops where the innermost runs through both inputs, or None."""
     a, b = (attrs.b_steps, attrs.a_steps) if swapped else (attrs.a_steps, attrs.b_steps)
-    if (a[3], b[3]) != (1, 1):
+    if attrs.sizes[3] > 1 and (a[3], b[3]) != (1, 1):
         return None
     return {"size": attrs.sizes[:3], "a_step": a[:3], "b_step": b[:3]}
 

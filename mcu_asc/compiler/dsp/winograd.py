@@ -32,7 +32,8 @@ def passes(weights: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int
 def applies(graph: Graph, op: Op) -> bool:
     """The shape has such a kernel."""
     depth = graph.tensors[op.inputs[0]].shape[3]
-    return op.attrs.stride == (1, 1) and depth % 4 == 0 and op.attrs.size[1] >= 3
+    a = op.attrs
+    return a.stride == (1, 1) and a.dilation[1] == 1 and depth % 4 == 0 and a.size[1] >= 3
 
 
 def lower(graph: Graph, op: Op, m: Matrix, f: Fast, weights: Weights) -> Lowered:
@@ -54,7 +55,8 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast, weights: Weights) -> Lowered
     k_12, k_03, c_pairs = twelve.shape[2] // 2, ends.shape[2] // 2, (n + 1) // 2
     row_pairs = (out_w + 1) // 2
     width = 2 * row_pairs - 1 + kernel_w
-    rows = kernel_h + (row_pairs + 2) // row_pairs  # four pairs may lie on so many rows
+    reach = (kernel_h - 1) * a.dilation[0] + 1
+    rows = reach + (row_pairs + 2) // row_pairs  # four pairs may lie on so many rows
     pitch = width * in_c
     scratch = 64 * k_03 + 16 * c_pairs + rows * pitch
     fields: dict[str, int | str | tuple[int, ...]] = {
@@ -64,6 +66,7 @@ def lower(graph: Graph, op: Op, m: Matrix, f: Fast, weights: Weights) -> Lowered
         "out_w": out_w,
         "out_c": n,
         "kernel_h": kernel_h,
+        "dilation_h": a.dilation[0],
         "kernel_w": kernel_w,
         "pad_top": a.pad[0],
         "shape": (k_12, k_03, c_pairs, n),
