@@ -3,14 +3,16 @@
 #include "asc_insn.h"
 #include "asc_nn_dsp.h"
 
-static void row(const void *parameters, const int8_t *a, const int8_t *b, int8_t *y)
+static inline __attribute__((always_inline)) void row(const asc_mul_rows *p, const int8_t *a, const int8_t *b,
+                                                      int8_t *y, int32_t plain)
 {
-    const asc_mul_rows *const p = parameters;
+    const int32_t left = plain ? p->left : 1;
     const int32_t m = p->multiplier, offset = p->offset, right = p->right;
     const int32_t a_zero = p->a_zero, b_zero = p->b_zero;
     const uint32_t a_zeros = (uint16_t)-a_zero * 0x00010001u, b_zeros = (uint16_t)-b_zero * 0x00010001u;
     int32_t n = p->n;
-#define OUTPUT(s) asc_ssat8(asc_smmlar(2 * (s), m, offset + ((s) >> 31)) >> right)
+#define OUTPUT(s)                                                                                            \
+    asc_ssat8(asc_smmlar((int32_t)((uint32_t)(s) << left), m, plain ? offset : offset + ((s) >> 31)) >> right)
     for (; n >= 4; n -= 4, a += 4, b += 4, y += 4) {
         const uint32_t u = asc_word(a), v = asc_word(b);
         const uint32_t u02 = asc_add_even(a_zeros, u), u13 = asc_add_odd(a_zeros, u);
@@ -27,7 +29,16 @@ static void row(const void *parameters, const int8_t *a, const int8_t *b, int8_t
 #undef OUTPUT
 }
 
-void asc_mul_rows_dsp(const asc_mul_rows *p, const int8_t *a, const int8_t *b, int8_t *y)
+static void row_plain(const void *p, const int8_t *a, const int8_t *b, int8_t *y) { row(p, a, b, y, 1); }
+
+static void row_linear(const void *p, const int8_t *a, const int8_t *b, int8_t *y) { row(p, a, b, y, 0); }
+
+void asc_mul_rows_plain_dsp(const asc_mul_rows *p, const int8_t *a, const int8_t *b, int8_t *y)
 {
-    asc_broadcast(p->size, p->a_step, p->b_step, p->n, row, p, a, b, y);
+    asc_broadcast(p->size, p->a_step, p->b_step, p->n, row_plain, p, a, b, y);
+}
+
+void asc_mul_rows_linear_dsp(const asc_mul_rows *p, const int8_t *a, const int8_t *b, int8_t *y)
+{
+    asc_broadcast(p->size, p->a_step, p->b_step, p->n, row_linear, p, a, b, y);
 }

@@ -272,6 +272,10 @@ typedef struct {
 void asc_add_rows_relu_dsp(const asc_add_rows *p, const int8_t *a, const int8_t *b, int8_t *y);
 void asc_add_rows_linear_dsp(const asc_add_rows *p, const int8_t *a, const int8_t *b, int8_t *y);
 
+/* 2 * sum = table[(uint8_t)b] - (a << 20) */
+void asc_subtract_dsp(const asc_add_table *p, const int8_t *a, const int8_t *b, int8_t *y);
+void asc_subtract_rows_dsp(const asc_add_rows *p, const int8_t *a, const int8_t *b, int8_t *y);
+
 /* n values at y, each at least act_min and at most act_max: after any function here, none of which clamps. */
 typedef struct {
     int32_t n;
@@ -287,7 +291,14 @@ typedef struct {
     int32_t n;
     int32_t a_zero, b_zero;
     int32_t multiplier, offset, right;
+    int32_t left; /* plain: the product is shifted by 1 .. 15 in place of doubled */
 } asc_mul_rows;
 
-void asc_mul_rows_dsp(const asc_mul_rows *p, const int8_t *a, const int8_t *b, int8_t *y);
+/* Plain: negative products clamp whatever their rounding, or there is no right shift whose rounding depends
+ * on their sign. */
+void asc_mul_rows_plain_dsp(const asc_mul_rows *p, const int8_t *a, const int8_t *b, int8_t *y);
+void asc_mul_rows_linear_dsp(const asc_mul_rows *p, const int8_t *a, const int8_t *b, int8_t *y);
+
+/* The innermost loop runs through both inputs. */
+void asc_min_max_dsp(const asc_min_max *p, const int8_t *a, const int8_t *b, int8_t *y);
 #endif

@@ -1,4 +1,4 @@
-"""ADD and SUB by a table, MUL, and what takes four channels a time: pools, MEAN, SUM.
+"""ADD and SUB by a table, MUL, MINIMUM and MAXIMUM, and what takes four channels a time: pools, MEAN, SUM.
 
 Cycles per element, estimated by counting instructions and as the emulator's cycle model measures:
 
@@ -6,8 +6,10 @@ Cycles per element, estimated by counting instructions and as the emulator's cyc
 |---|---|---|---|
 | ADD, equal shapes | 9.5 | 10.3 to 11.7 | 94 |
 | ADD, one input repeats over rows or columns | 9.5 + 70 a row | 14.2 to 15.9, 10 to 48 channels | 90 |
-| MUL, equal shapes | 11 | 12.8 | 52 |
+| SUB, the second input of the larger scale | 9.5 | 11.3 | 87 |
+| MUL, equal shapes | 11 | 12.0 to 12.8 | 52 |
 | MUL, one input repeats over rows and columns | 11 + 70 a row | 15.3, 32 channels | 53 |
+| MAXIMUM, equal shapes | 3.5 | 3.8 | 22 |
 
 What is above the count is the function's own entry, and in rows the values left over from fours.  Of 10.3
 cycles an ADD folded into the convolution before would save two loads and a store for four values, 1.3 a
@@ -32,6 +34,7 @@ from mcu_asc.nouns import Graph, Op
 _GROUP = 4  # channels at a time
 _SCALE = ("multiplier", "offset", "right")
 _HALF = (1 << 30, 0)  # multiplier and shift
+_MOST_LEFT = 14  # 255 * 255, doubled and shifted so, is within 32 bits
 
 
 def _rows(attrs: Loops, swapped: bool = False) -> Fields | None:
@@ -46,11 +49,11 @@ def _sum(graph: Graph, op: Op) -> Lowered | None:
     a, b, y = (graph.tensors[i] for i in (*op.inputs, op.outputs[0]))
     real = sum_factors(*(per_tensor(t)[0] for t in (a, b, y)))
     fa, fb, fy = (quantize_multiplier(r) for r in real)
-    subtract = op.kind == "SUB"
+    minus = -1 if op.kind == "SUB" else 1
     if fa == _HALF:
-        whole, other, factor, sign = a, b, fb, -1 if subtract else 1
-    elif fb == _HALF and not subtract:
-        whole, other, factor, sign = b, a, fa, 1
+        whole, other, factor, sign, whole_sign = a, b, fb, minus, 1
+    elif fb == _HALF:
+        whole, other, factor, sign, whole_sign = b, a, fa, 1, minus
     else:
         return None
     rows = _rows(op.attrs, swapped=whole is b)
@@ -59,19 +62,22 @@ def _sum(graph: Graph, op: Op) -> Lowered | None:
     if f is None or rows is None:
         return None
     zero = per_tensor(other)[1]
+    offset = whole_sign * (per_tensor(whole)[1] << LEFT_SHIFT)
     table = [
-        2 * sign * multiply((v - zero) << LEFT_SHIFT, *factor) - (per_tensor(whole)[1] << LEFT_SHIFT)
+        2 * sign * multiply((v - zero) << LEFT_SHIFT, *factor) - offset
         for v in (*range(INT8_MAX + 1), *range(INT8_MIN, 0))
     ]
     name, n = f"op{op.index}", op.attrs.sizes[3]
     scale = tuple(int(v[0]) for v in (f.multiplier, f.offset, f.right))
     relu = "relu" if is_relu(per_tensor(y)[1]) else "linear"
+    functions = ("asc_subtract{}_dsp", f"asc_add{{}}_{relu}_dsp")
+    function = functions[whole_sign > 0]
     if n == y.elements:
-        ctype, function = "asc_add_table", f"asc_add_{relu}_dsp"
+        ctype, function = "asc_add_table", function.format("")
         fields: Fields = {"n": n, "table": f"{name}_table"}
         fields |= dict(zip(_SCALE, scale, strict=True))
     else:
-        ctype, function = "asc_add_rows", f"asc_add_rows_{relu}_dsp"
+        ctype, function = "asc_add_rows", function.format("_rows")
         fields = {**rows, "row": f"{{{n}, {name}_table, {', '.join(map(str, scale))}}}"}
     code = Code(
         arrays=(Array("int32_t", f"{name}_table", np.array(table, np.int32)),),
@@ -84,20 +90,32 @@ def _sum(graph: Graph, op: Op) -> Lowered | None:
 def _product(graph: Graph, op: Op) -> Lowered | None:
     a, b, y = (graph.tensors[i] for i in (*op.inputs, op.outputs[0]))
     (sa, za), (sb, zb), (sy, zy) = (per_tensor(t) for t in (a, b, y))
-    most = np.array([1 << 16], np.int64)
-    factor = quantize_multiplier(sa * sb / sy)
-    f = fast([factor], zy, op.attrs.act, np.zeros(1, np.int32), Sums(-most, most))
+    multiplier, shift = quantize_multiplier(sa * sb / sy)
     rows = _rows(op.attrs)
-    if f is None or rows is None:
+    if rows is None:
         return None
+    scale: tuple[int, ...]
+    if 0 <= shift <= _MOST_LEFT and op.attrs.act == (INT8_MIN, INT8_MAX):
+        plain, scale = True, (multiplier, zy, 0, shift + 1)  # one rounding, which is SMMLAR's own
+    else:
+        most = np.array([1 << 16], np.int64)
+        f = fast([(multiplier, shift)], zy, op.attrs.act, np.zeros(1, np.int32), Sums(-most, most))
+        if f is None:
+            return None
+        plain, scale = is_relu(zy), (*(int(v[0]) for v in (f.multiplier, f.offset, f.right)), 1)
     name = f"op{op.index}"
-    scale = dict(zip(_SCALE, (int(v[0]) for v in (f.multiplier, f.offset, f.right)), strict=True))
-    fields: Fields = {**rows, "n": op.attrs.sizes[3], "a_zero": za, "b_zero": zb, **scale}
+    fields: Fields = {**rows, "n": op.attrs.sizes[3], "a_zero": za, "b_zero": zb}
+    fields |= dict(zip((*_SCALE, "left"), scale, strict=True))
+    function = f"asc_mul_rows_{'plain' if plain else 'linear'}_dsp"
     code = Code(
         params=(Params("asc_mul_rows", name, fields),),
-        calls=(Call("asc_mul_rows_dsp", name, op.inputs, op.outputs[0]),),
+        calls=(Call(function, name, op.inputs, op.outputs[0]),),
     )
     return Lowered(code, ("asc_mul_dsp.c",), 0)
+
+
+def _least_most(graph: Graph, op: Op) -> Lowered | None:
+    return None if _rows(op.attrs) is None else _renamed(graph, op, "asc_min_max_dsp")
 
 
 def _renamed(graph: Graph, op: Op, function: str) -> Lowered:
@@ -133,6 +151,8 @@ RULES = {
     "ADD": _sum,
     "SUB": _sum,
     "MUL": _product,
+    "MINIMUM": _least_most,
+    "MAXIMUM": _least_most,
     "AVERAGE_POOL_2D": _average_pool,
     "MAX_POOL_2D": _pool,
     "MEAN": _over_pixels,
