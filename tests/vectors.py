@@ -373,8 +373,9 @@ _binary("mul_gain_above_one", "MUL", (1, 40), (1, 40), constant=True, scales=(0.
 _binary("mul_gain_huge", "MUL", (1, 40), (1, 40), constant=True, scales=(5.0, 3.0, 0.0001))
 # Around every edge of the fast form: 0.5, 1, 2, and the last left shift that fits, 2^14, and one more.
 for _i, _gain in enumerate((0.49999, 0.5, 0.75, 1.0, 1.7, 2.0, 9.0, 16000.0, 16384.0, 33000.0)):
-    _q = {"scales": (0.5, 0.5, 0.25 / _gain), "zeros": (-128, 127, (-128, 4, 127)[_i % 3])}
+    _q = {"scales": (0.5, 0.5, 0.25 / _gain), "zeros": (-20, 30, (-128, 4, 127)[_i % 3])}
     _binary(f"mul_gain_{_i}", "MUL", (1, 260), (1, 260), constant=True, **_q)
+    _q["zeros"] = (-20, 30, (-128, 4, -40)[_i % 3])
     _binary(f"mul_gain_{_i}_clamped", "MUL", (3, 9), (1, 9), constant=True, act=RELU6, **_q)
 _binary("sub_larger_second_rows", "SUB", (1, 4, 3, 13), (1, 4, 1, 13), scales=(0.05, 0.09, 0.1))
 _binary("sub_larger_second_relu", "SUB", (1, 41), (1, 41), scales=(0.05, 0.09, 0.02), act=RELU)
