@@ -14,13 +14,14 @@ import pytest
 import vectors
 from oracle import Oracle
 
-from mcu_asc import compiler, config, firmware
+from mcu_asc import compiler, config, firmware, paths
 from mcu_asc.compiler.bands import facts, trace
 from mcu_asc.device.build import compile_project
 from mcu_asc.device.targets import open_target
 from mcu_asc.nouns import Band, Schedule
 from mcu_asc.results.arena import areas, draw_arena
 from mcu_asc.results.check import check
+from mcu_asc.results.fit import latency_ms
 
 needs_arm = pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
 _NETS = 40
@@ -188,6 +189,19 @@ def test_sums_are_drawn_while_their_band_runs() -> None:
 
 
 @needs_arm
+def test_a_students_latency_is_what_the_emulated_core_takes(tmp_path: Path) -> None:
+    """Shipped weights: dense Winograd, pools, a mean, in bands."""
+    model = compiler.read(paths.students_dir() / "scenes" / "student.tflite")
+    board = config.load_board("nano33")
+    firmware.write(firmware.project(model, board), tmp_path / "scenes")
+    compile_project(tmp_path / "scenes", "board")
+    with open_target(tmp_path / "scenes", "emulator", cycles=True) as device:
+        device.tensor(bytes(model.graph.tensors[model.graph.inputs[0]].bytes))
+        cycles = sum(device.bench().layer_cycles)
+    assert 1e-3 * latency_ms(model, board) * board.clock_hz == pytest.approx(cycles, rel=0.03)
+
+
+@needs_arm
 def test_kim2021_runs(tmp_path: Path) -> None:
     """At reduced height, whole firmware, on the emulated board; cycles of the layers add up."""
     content = netgen.kim2021(rows=12)
@@ -202,3 +216,4 @@ def test_kim2021_runs(tmp_path: Path) -> None:
     assert len(b.layer_cycles) == len(model.graph.ops)
     assert all(c > 0 for c in b.layer_cycles)
     assert 0.99 * b.model_cycles <= sum(b.layer_cycles) <= b.model_cycles
+    assert 1e-3 * latency_ms(model, board) * board.clock_hz == pytest.approx(b.model_cycles, rel=0.04)

@@ -114,9 +114,9 @@ def test_estimates_fall_with_the_blocks() -> None:
     rng = np.random.default_rng(0)
     w = rng.integers(1, 100, (32, 3, 3, 64)).astype(np.int8)
     for form in FORMS:
-        dense = forms.cost(400, w, form, False)
+        dense = forms.cost((20, 20), w, form, False)
         prices = [
-            forms.cost(400, w * sparsity.blocks(w.shape, share, rng), form, True)
+            forms.cost((20, 20), w * sparsity.blocks(w.shape, share, rng), form, True)
             for share in (0.0, 0.5, 0.75, 1.0)
         ]
         assert sorted((p.cycles for p in prices), reverse=True) == [p.cycles for p in prices]
@@ -178,7 +178,7 @@ def test_zero_blocks_are_counted_as_the_kernels_skip_them() -> None:
 def test_an_odd_last_channel_has_half_a_block() -> None:
     w = np.ones((3, 1, 1, 8), np.int8)
     w[2, :, :, :4] = 0
-    found = forms.cost(100, w, "wide", True)
+    found = forms.cost((10, 10), w, "wide", True)
     assert (found.blocks, found.zero_blocks, found.zero_weights) == (4, 1, 4)
 
 
@@ -214,7 +214,7 @@ def test_schedules_price_what_is_skipped(tmp_path: Path) -> None:
 
 def test_a_kernel_that_saves_little_is_not_worth_its_code() -> None:
     w = np.random.default_rng(0).integers(1, 100, (20, 1, 1, 32)).astype(np.int8)
-    few, many = ({form: forms.cost(n, w, form, False) for form in ("packed", "wide")} for n in (36, 400))
+    few, many = ({form: forms.cost((n, n), w, form, False) for form in ("packed", "wide")} for n in (6, 20))
     assert few["packed"].cycles - few["wide"].cycles > 3 * (few["wide"].bytes - few["packed"].bytes)
     assert min(few, key=lambda form: forms.price(few[form])) == "packed"
     assert min(many, key=lambda form: forms.price(many[form])) == "wide"

@@ -184,19 +184,29 @@ class Trace:
 @lru_cache(maxsize=32)
 def trace(graph: Graph, band: Band) -> Trace:
     """The pieces of `band` in order, the sizes of its line buffers, and where rows lie in them."""
-    pieces, windows, ahead = survey(graph, band)
-    return Trace(band, _lay(graph, band, pieces, windows), windows, ahead)
+    s = survey(graph, band)
+    return Trace(band, _lay(graph, band, s.pieces, s.windows), s.windows, s.ahead)
 
 
-def survey(graph: Graph, band: Band) -> tuple[list[Piece], dict[int, int], dict[int, int]]:
-    """(pieces, windows, ahead) of a `Trace`: what is needed to choose between bands."""
+@dataclass(frozen=True)
+class Survey:
+    """What is needed to choose between bands; `windows` and `ahead` as in a `Trace`."""
+
+    pieces: Sequence[Piece]
+    windows: Mapping[int, int]
+    ahead: Mapping[int, int]
+    moved: int  # bytes of rows that make room in line buffers, at most
+
+
+def survey(graph: Graph, band: Band) -> Survey:
+    """How a band would run, but for where its rows lie."""
     readers = facts(graph).readers
     inside = {op.outputs[0] for op in graph.ops[band.first : band.last]}
     lines = {
         t for t in inside if t not in graph.outputs and all(r <= band.last for r in readers.get(t, (_NEVER,)))
     }
     pieces = _pull(graph, band, keep=inside - lines)
-    return pieces, *_needs(graph, band, pieces, lines)
+    return Survey(pieces, *_needs(graph, band, pieces, lines))
 
 
 def _pull(graph: Graph, band: Band, keep: Collection[int]) -> list[Piece]:
@@ -256,24 +266,26 @@ class _Reading:
 
 def _needs(
     graph: Graph, band: Band, pieces: Sequence[Piece], lines: Collection[int]
-) -> tuple[dict[int, int], dict[int, int]]:
-    """(rows of each line buffer, bytes that the output must lie below each whole input)"""
+) -> tuple[dict[int, int], dict[int, int], int]:
+    """(rows of each line buffer, bytes that the output must lie below each whole input, bytes moved)"""
     f = facts(graph)
     made = [op.outputs[0] for op in graph.ops[band.first : band.last + 1]]
     output = made[-1]
     whole = {t for i in range(band.first, band.last + 1) for t in f.feeds[i]} - set(made)
     windows, ahead = dict.fromkeys(sorted(lines), 0), dict.fromkeys(sorted(whole), 0)
-    reading = _Reading(graph, band, pieces)
+    reading, moved = _Reading(graph, band, pieces), 0
     for p in pieces:
         t = made[p.op - band.first]
         if t in windows:
-            windows[t] = max(windows[t], p.end - min(reading.first(t), p.first))
+            needed = min(reading.first(t), p.first)
+            windows[t] = max(windows[t], p.end - needed)
+            moved += (p.first - needed) * f.row_bytes[t]
         elif t == output:
             for x in ahead:
                 below = p.end * f.row_bytes[t] - reading.first(x) * f.row_bytes[x]
                 ahead[x] = max(ahead[x], below)
         reading.done(p)
-    return windows, ahead
+    return windows, ahead, moved
 
 
 def _lay(graph: Graph, band: Band, pieces: Sequence[Piece], windows: Mapping[int, int]) -> tuple[Step, ...]:

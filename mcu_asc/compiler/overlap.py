@@ -40,8 +40,7 @@ def ahead(graph: Graph, op: Op, low: Lowered) -> int | None:
         return None  # groups one after the other
     if y.shape[1] > _MOST_ROWS:
         return None
-    _, _, below = survey(graph, Band(op.index, op.index, 1))
-    return below[x.index] + _LAG * y.shape[3]
+    return survey(graph, Band(op.index, op.index, 1)).ahead[x.index] + _LAG * y.shape[3]
 
 
 def in_place(graph: Graph, op: Op, low: Lowered) -> tuple[int, ...]:

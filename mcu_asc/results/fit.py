@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import cache
 
 from mcu_asc import compiler, config
-from mcu_asc.compiler.schedule import op_cycles
+from mcu_asc.compiler.schedule import plan_cycles
 from mcu_asc.errors import OverBudget
-from mcu_asc.firmware import memory_plan
+from mcu_asc.firmware import deployed, fitted, memory_plan
 from mcu_asc.learn.students import Shape
 from mcu_asc.learn.untrained import student_views, untrained
 from mcu_asc.limits import over_budget
@@ -24,12 +24,11 @@ Seen = Callable[[float], None]
 def latency_ms(model: Model, board: Board) -> float:
     """Milliseconds of one inference without the front end, an estimate.
 
-    Cycles by kind of op, from the compiler's table of what its kernels for a Cortex-M4 take
-    (schedule.py), and what the plan's bands add; flash wait states are not in it.
+    Cycles of the kernels for a Cortex-M4 on the weights' forms that the board's flash allows, and what the
+    plan's bands add (schedule.py); flash wait states are not in it.
     """
-    plan = memory_plan(model, board, "baremetal")
-    cycles = sum(op_cycles(model.graph, op) for op in model.graph.ops) + plan.schedule.extra_cycles
-    return 1e3 * cycles / board.clock_hz
+    model = fitted(deployed(model), board)
+    return 1e3 * plan_cycles(model.graph, memory_plan(model, board)) / board.clock_hz
 
 
 def fit(

@@ -31,4 +31,4 @@ def clamped(graph: Graph, op: Op, rule: Rule) -> Lowered | None:
         params=(*low.code.params, Params("asc_clamp_bytes", name, fields)),
         calls=(*low.code.calls, Call("asc_clamp_dsp", name, (), y.index)),
     )
-    return Lowered(code, (*low.sources, "asc_clamp_dsp.c"), low.scratch)
+    return replace(low, code=code, sources=(*low.sources, "asc_clamp_dsp.c"))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.dsp.matrix import Matrix, even, k_order, pixels
+from mcu_asc.compiler.dsp.matrix import Image, Matrix, even, k_order, lines
 from mcu_asc.compiler.dsp.sparse import GROUP
 from mcu_asc.compiler.ops.base import Weights
 from mcu_asc.nouns import BLOCK, Graph, Op
@@ -25,22 +25,24 @@ class _Form(NamedTuple):
     pixels: int  # at a time
     pair: float  # a pair of K, dense
     block: float  # a sparse block
-    once: float  # bias and outputs
+    once: float  # bias and outputs, dense
+    once_sparse: float
     pair_bytes: int
     code: int  # bytes of a kernel that a model may have only for one layer
 
 
 _FORMS = {
-    "packed": _Form(4, 17, 37, 52, 4, 0),
-    "wide": _Form(4, 16, 35, 40, 8, 1000),
-    "winograd": _Form(8, 16, 35, 230, 8, 1800),
+    "packed": _Form(4, 17.2, 37, 70, 52, 4, 0),
+    "wide": _Form(4, 16.2, 35, 58, 40, 8, 1000),
+    "winograd": _Form(8, 16.3, 35, 300, 230, 8, 1800),
 }
 FORMS = (*_FORMS,)
 SMALLEST = FORMS[0]
 _GROUP_CYCLES, _GROUP_BYTES = 8.0, 12
 _SPARSE_CODE = 1300  # bytes
 _COLUMN = 5.75  # cycles a value of K, 4 pixels
-_ROW = 12.0  # cycles a run of K
+_ROW = 57.0  # cycles a run of K
+_TURN, _WINDOW = 93.0, 155.0  # cycles around the kernel; more where pixels come through a window
 _WINOGRAD_CALL, _WINOGRAD_COLUMN = 40.0, 8.9  # cycles a call, a channel of it
 
 Taken = NDArray[np.int64]
@@ -65,21 +67,28 @@ def choose(graph: Graph, op: Op, m: Matrix, by_rows: bool = False) -> Weights:
     weights = m.weights.reshape(shape if len(shape) == 4 else (len(m.weights), 1, 1, -1))
     able = FORMS if by_rows else FORMS[:-1]
     names = (op.form if op.form in able else SMALLEST,) if op.form else able
-    found = [cost(pixels(graph, op), weights, name, False) for name in names]
+    image = lines(graph, op)
+    found = [cost(image, weights, name, False) for name in names]
     if op.skips and weights[0, 0].size % BLOCK.depth == 0:
-        found += [cost(pixels(graph, op), weights, name, True) for name in names]
+        found += [cost(image, weights, name, True) for name in names]
     return min(found, key=price)
 
 
-def cost(count: int, weights: NDArray[np.int8], name: str, skips: bool) -> Weights:
-    """An estimate for `count` pixels and weights [channels, rows, columns, depth]."""
+def turns(image: Image, name: str) -> int:
+    """How often a kernel runs for so many rows of so many pixels."""
+    rows, width = image
+    return -(-rows * (width + width % 2 if name == "winograd" else width) // _FORMS[name].pixels)
+
+
+def cost(image: Image, weights: NDArray[np.int8], name: str, skips: bool) -> Weights:
+    """An estimate for output rows of so many pixels and weights [channels, rows, columns, depth]."""
     f = _FORMS[name]
     n, rows, columns, depth = weights.shape
     taken = even(weights.reshape(n, -1).astype(np.int64)).reshape(-1, 2, rows, columns, depth)
-    pairs, turns, whole = len(taken), -(-count // f.pixels), columns // 3 * 3
+    pairs, times, whole = len(taken), turns(image, name), columns // 3 * 3
     if name == "winograd":
         calls = 4 * rows * (whole // 3 + columns - whole)
-        fill = calls * (_WINOGRAD_CALL + _WINOGRAD_COLUMN * depth)
+        fill = _TURN + _WINDOW + calls * (_WINOGRAD_CALL + _WINOGRAD_COLUMN * depth)
         first, middle, last = (taken[:, :, :, t:whole:3] for t in range(3))
         rest = taken[:, :, :, whole:]
         three = abs(first) + abs(middle) + abs(last)
@@ -87,17 +96,18 @@ def cost(count: int, weights: NDArray[np.int8], name: str, skips: bool) -> Weigh
         k_pairs = sum(part[0, 0].size // 2 for parts in lists for part in parts)
         blocks = [(three, 3), (rest, 1)]
     else:
-        fill = _COLUMN * rows * columns * depth + _ROW * rows
+        fill = _TURN + _COLUMN * rows * columns * depth
+        fill += _WINDOW + _ROW * rows if rows * columns > 1 else 0.0
         lists, k_pairs = [[taken]], rows * len(k_order(columns * depth))
         blocks = [(taken, 1)]
     if not skips:
         per_turn, bytes_ = fill + pairs * (f.pair * k_pairs + f.once), pairs * (f.pair_bytes * k_pairs + 32)
-        return Weights(name, False, turns * per_turn, bytes_, turns * bytes_ / 4)
+        return Weights(name, False, times * per_turn, bytes_, times * bytes_ / 4)
     used = np.stack(
         [sum((_used(p).sum(axis=1) for p in parts), np.zeros(pairs, np.int64)) for parts in lists]
     )
     many, full = int(used.sum()), int((-(-used // GROUP)).sum())
-    per_turn = fill + f.block * many + _GROUP_CYCLES * full + pairs * (f.once + 4 * len(lists))
+    per_turn = fill + f.block * many + _GROUP_CYCLES * full + pairs * (f.once_sparse + 4 * len(lists))
     bytes_ = 2 * f.pair_bytes * many + _GROUP_BYTES * full + 40 * pairs
     zeros = [(~_used(part), taps) for part, taps in blocks]
     real = np.full(pairs, BLOCK.channels)
@@ -105,9 +115,9 @@ def cost(count: int, weights: NDArray[np.int8], name: str, skips: bool) -> Weigh
     return Weights(
         name,
         True,
-        turns * per_turn,
+        times * per_turn,
         bytes_,
-        turns * bytes_ / 4,
+        times * bytes_ / 4,
         blocks=sum(z.size for z, _ in zeros),
         zero_blocks=sum(int(z.sum()) for z, _ in zeros),
         zero_weights=sum(BLOCK.depth * taps * int(z.sum(axis=1) @ real) for z, taps in zeros),

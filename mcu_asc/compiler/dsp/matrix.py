@@ -38,10 +38,15 @@ def wide_words(taken: NDArray[np.int64]) -> NDArray[np.int64]:
     return words.reshape(c // 2, 2, k).transpose(0, 2, 1).reshape(c // 2, 2 * k)
 
 
-def pixels(graph: Graph, op: Op) -> int:
-    """Output pixels of an inference, all pieces together: what choices between forms of the weights go by."""
+Image = tuple[int, int]
+"""Rows of output, pixels in each."""
+
+
+def lines(graph: Graph, op: Op) -> Image:
+    """Of an inference, all pieces together: what choices between forms of the weights go by."""
     y = (graph.whole or graph).tensors[op.outputs[0]]
-    return y.elements // y.shape[-1]
+    rows = y.shape[0] * y.shape[1] if len(y.shape) == 4 else 1
+    return rows, y.elements // y.shape[-1] // rows
 
 
 def by_pairs(channels: NDArray[np.int64]) -> NDArray[np.int64]:
