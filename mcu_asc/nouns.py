@@ -443,7 +443,7 @@ class CheckResult:
     ram_limit_bytes: int
     flash_bytes: int
     flash_limit_bytes: int
-    peak_layer: str  # where the arena is fullest
+    peak_layer: str  # where the arena is fullest: a layer, or "first to last" of a band
     views: tuple[CountView, ...]
     reasons: tuple[str, ...]  # one sentence for each limit that is exceeded
     warnings: tuple[str, ...] = ()

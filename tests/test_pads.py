@@ -13,8 +13,9 @@ from oracle import Oracle
 from tflite_make import File
 from vectors import out_size
 
-from mcu_asc import compiler
+from mcu_asc import compiler, config
 from mcu_asc.nouns import Schedule
+from mcu_asc.results.check import check
 
 SAME, VALID = 0, 1
 _ZERO = -7
@@ -169,6 +170,14 @@ def test_goes(name: str) -> None:
 def test_stays(name: str) -> None:
     model = compiler.read(STAY[name])
     assert compiler.fold_pads(model) is model
+
+
+def test_the_arenas_peak_is_named_as_the_ops_are_that_run() -> None:
+    net = Net((1, 6, 5, 4)).pad(_image(1, 1, 1, 1)).layer("CONV_2D", (3, 3), out_c=64)
+    model = compiler.read(net.layer("CONV_2D", (1, 1), out_c=2).bytes())
+    pad, first, second = (c.name for c in compiler.counts(model.graph))
+    found = check(model, config.load_board("nano33"), None).peak_layer.split(" to ")
+    assert pad != first and set(found) <= {first, second}
 
 
 def test_random_networks_lose_pads() -> None:

@@ -103,7 +103,7 @@ def draw_arena(
     ]
     handles.append(Patch(facecolor="#fff3df", label="layers run together, rows at a time"))
     handles += axes.plot([], [], color="black", linewidth=1.5, label="in use at once")
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8)
     whole = compiler.plan(graph, compiler.flavour_of(board.cpu), schedule=Schedule())
     axes.set_title(
         f"arena {plan.arena_bytes:,} B; {whole.arena_bytes:,} B with every layer whole", pad=18, fontsize=10

@@ -39,12 +39,12 @@ def check(
     where = board.name if layout == "baremetal" else f"{board.name}'s Arduino core"
     ram = ram_bytes(model, plan, board, layout)
     flash = rough_flash_bytes(model, board)
-    peak = next((c.name for c in counts if c.index == plan.peak_op), "")
+    peak = _peak(model, plan)
     reasons = list(counting.over_budget(counted, budget)) if budget else []
     if ram > ram_room:
         reasons.append(
             f"{ram:,} bytes of RAM, {where} has {ram_room:,}: {ram - ram_room:,} missing; "
-            f"the arena's peak of {plan.arena_bytes:,} is at layer '{peak}'"
+            f"the arena's peak of {plan.arena_bytes:,} is at '{peak}'"
             f"{_remedies(model, plan, ram - ram_room)}"
         )
     has = f"{where} has"
@@ -78,6 +78,13 @@ def check(
         expansion=expansion(model.graph, plan.flavour, board.flash_wait_states),
         window_s=model.card.front_end.seconds if model.card else None,
     )
+
+
+def _peak(model: Model, plan: MemoryPlan) -> str:
+    """The layer that the arena is fullest at; of layers that run together, the first and the last."""
+    names = [c.name for c in compiler.counts(model.graph)]
+    ends = [(b.first, b.last) for b in plan.schedule.bands if b.first <= plan.peak_op <= b.last]
+    return " to ".join(dict.fromkeys(names[i] for i in (ends[0] if ends else (plan.peak_op,))))
 
 
 def _left_out(macs: int, model: Model) -> tuple[str, ...]:
