@@ -79,7 +79,7 @@ def print_check(r: CheckResult, board: str, budget: str) -> None:
         table.add_row(v.rule, f"{v.params:,}", f"{v.param_bytes:,}", f"{v.macs:,}")
     out.print(table)
     out.print(
-        f"{board}: arena {r.arena_bytes:,} B (peak at '{r.peak_layer}'), RAM {r.ram_bytes:,} of "
+        f"{board}: arena {r.arena_bytes:,} B (peak at layer '{r.peak_layer}'), RAM {r.ram_bytes:,} of "
         f"{r.ram_limit_bytes:,} B, flash about {r.flash_bytes:,} of {r.flash_limit_bytes:,} B"
     )
     if r.window_s is not None:

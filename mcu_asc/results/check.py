@@ -44,7 +44,7 @@ def check(
     if ram > ram_room:
         reasons.append(
             f"{ram:,} bytes of RAM, {where} has {ram_room:,}: {ram - ram_room:,} missing; "
-            f"the arena's peak of {plan.arena_bytes:,} is at '{peak}'"
+            f"the arena's peak of {plan.arena_bytes:,} is at layer '{peak}'"
             f"{_remedies(model, plan, ram - ram_room)}"
         )
     has = f"{where} has"
