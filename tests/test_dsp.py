@@ -20,7 +20,7 @@ from mcu_asc import compiler
 from mcu_asc.compiler import fixed
 from mcu_asc.compiler.dsp import conv, depthwise, winograd
 from mcu_asc.compiler.dsp.fast import fast, only_output, sums
-from mcu_asc.compiler.dsp.matrix import k_order
+from mcu_asc.compiler.dsp.matrix import column_order, k_order
 from mcu_asc.compiler.lower import lower
 
 _RANDOM_CASES = 300
@@ -193,6 +193,19 @@ def test_a_narrow_clamp_is_a_pass_of_its_own(name: str) -> None:
 def test_k_order_holds_each_value_once(run: int) -> None:
     order = k_order(run, 2)
     assert sorted(order[order >= 0].tolist()) == list(range(2 * run))
+
+
+@pytest.mark.parametrize("run", range(1, 13))
+@pytest.mark.parametrize("rows", range(1, 6))
+def test_column_order_holds_each_value_once(run: int, rows: int) -> None:
+    order = column_order(run, rows)
+    assert sorted(order[order >= 0].tolist()) == list(range(run * rows))
+    if (run % 2 and rows > 1) or run % 4 == 0:  # no pair of one value but the last
+        assert len(order) == -(-run * rows // 2)
+
+
+def test_rows_of_three_by_hand() -> None:
+    assert column_order(3, 3).tolist() == [[0, 2], [3, 5], [1, 4], [6, 8], [7, -1]]
 
 
 def test_pack_gemm4_by_hand() -> None:

@@ -124,6 +124,13 @@ _conv("conv_kernel_larger_than_image", (1, 3, 2, 2), 3, (7, 5))
 _conv("conv_whole_image", (1, 4, 5, 3), 7, (4, 5), padding=VALID)
 _conv("conv_batches", (3, 4, 3, 2), 3, (3, 3))
 _conv("conv_grouped", (1, 5, 4, 6), 9, (3, 3), groups=3)
+for _rows in (1, 2, 3, 5):  # of the kernel: three values each, then other odd numbers
+    _q = {"stride": (1, 2 - _rows % 2), "zero_in": (-128, 127)[_rows % 2], "zero_out": (-128, 7)[_rows % 2]}
+    _conv(f"conv_threes_{_rows}", (1, 7, 9, 1), 5, (_rows, 3), **_q)
+    _conv(f"conv_threes_{_rows}_of_one", (2, 9, 3, 3), 4, (_rows, 1), dilation=(2, 1), padding=VALID)
+    _conv(f"conv_odd_{_rows}", (1, 7, 6, 3), 6, (_rows, 3), **_q)
+    _conv(f"conv_odd_{_rows}_of_one", (1, 7, 1, 1), 3, (_rows, 1), **_q)
+    _conv(f"conv_odd_{_rows}_wide", (1, 6, 11, 1), 4, (_rows, 7), weight=-127, **{**_q, "zero_in": 0})
 _conv("conv_grouped_1x1", (1, 5, 4, 8), 4, (1, 1), groups=2)
 _conv("conv_dilated_rows", (1, 13, 5, 3), 5, (3, 2), dilation=(4, 1), act=RELU)
 _conv("conv_dilated_columns", (2, 4, 13, 5), 6, (2, 3), dilation=(1, 5), stride=(1, 2))

@@ -18,7 +18,7 @@ from mcu_asc.nouns import Band, Graph, Op
 _IN_ORDER = frozenset(
     {
         *("asc_conv2d_s8", "asc_depthwise_s8", "asc_average_pool_s8", "asc_max_pool_s8"),
-        *("asc_pointwise_dsp", "asc_window_conv_dsp", "asc_dilated_conv_dsp", "asc_winograd_conv_dsp"),
+        *("asc_pointwise_dsp", "asc_window_conv_dsp", "asc_winograd_conv_dsp"),
         *("asc_average_pool_dsp", "asc_max_pool_dsp"),
     }
 )

@@ -59,10 +59,14 @@ _RATES = {
     "asc_max_pool_dsp": _Rate(3.0, 12, 0),
     "asc_average_pool_dsp": _Rate(2.65, 0, 0),
     "asc_sum_dsp": _Rate(0, 58, 1.4),
-    "asc_softmax_s8": _Rate(0, 60, 0),
+    "asc_softmax_s8": _Rate(0, 48, 0),
+    "asc_min_max_dsp": _Rate(0, 4, 0),
     "asc_clamp_dsp": _Rate(0, 3, 0),
-    **dict.fromkeys(("asc_add_linear_dsp", "asc_add_relu_dsp", "asc_mul_rows_dsp"), _Rate(0, 11.6, 0)),
-    **dict.fromkeys(("asc_add_rows_linear_dsp", "asc_add_rows_relu_dsp"), _Rate(0, 15, 0)),
+    **dict.fromkeys(("asc_add_linear_dsp", "asc_add_relu_dsp", "asc_subtract_dsp"), _Rate(0, 11.6, 0)),
+    **dict.fromkeys(("asc_mul_rows_linear_dsp", "asc_mul_rows_plain_dsp"), _Rate(0, 11.6, 0)),
+    **dict.fromkeys(
+        ("asc_add_rows_linear_dsp", "asc_add_rows_relu_dsp", "asc_subtract_rows_dsp"), _Rate(0, 15, 0)
+    ),
 }
 _OTHERS = _Rate(6.0, 0, 4.0)
 

@@ -75,8 +75,24 @@ typedef struct {
 
 void asc_gemv_dsp(const asc_gemv *p, const int8_t *x, int8_t *y);
 
+/* One value each, `skip` bytes in, of `rows` rows: pairs of rows, (0, 1), (2, 3), the last (n, -). */
+void asc_im2col4_ends(const int8_t *const x[4], uint32_t *columns, uint32_t rows, uint32_t pitch,
+                      uint32_t skip);
+
+/* Three values of each of `rows` rows, of which four are read: of two rows a and b the pairs (a0, a2), (b0,
+ * b2), (a1, b1), of the last of an odd number (a0, a2), (a1, -). */
+void asc_im2col4_threes(const int8_t *const x[4], uint32_t *columns, uint32_t rows, uint32_t pitch);
+
+/* The columns of four pixels of a window; pixel[] is lost. */
+typedef struct asc_window_conv asc_window_conv;
+typedef void asc_gather(const asc_window_conv *p, const int8_t *pixel[4], uint32_t *columns);
+
+/* A kernel's row has an odd number of values; it has three, and rows of the window at least one byte behind
+ * their width; dilation_w is more than 1. */
+asc_gather asc_gather_odd, asc_gather_three, asc_gather_apart;
+
 /* CONV_2D, one group: rows are padded in scratch, columns gathered there. */
-typedef struct {
+struct asc_window_conv {
     int32_t batches;
     asc_window window;
     int32_t out_h, out_w, out_c;
@@ -84,17 +100,16 @@ typedef struct {
     int16_t dilation_h, dilation_w;
     int32_t stride_h, stride_w;
     int32_t pad_top;
+    asc_gather *gather; /* NULL: rows as they lie */
     asc_gemm shape;
     asc_gemm4_fn *gemm;
     const uint32_t *weights;
-} asc_window_conv;
+};
 
 #define ASC_WINDOW_CONV_SCRATCH(k_pairs, c_pairs, rows, pitch)                                               \
     (16 * (k_pairs) + 8 * (c_pairs) + (rows) * (pitch))
 
-/* dilation_w 1, and more: there each tap is a run of its own in the columns. */
 void asc_window_conv_dsp(const asc_window_conv *p, const int8_t *x, int8_t *y, void *scratch);
-void asc_dilated_conv_dsp(const asc_window_conv *p, const int8_t *x, int8_t *y, void *scratch);
 
 /* Winograd's F(2, 3) along rows; asc_winograd.S tells the formula.  Four passes over K; columns are
  * [k_pairs_03][4 passes][4] words, a pair of pixels a word, passes 1 and 2 without the rest of the taps. */

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +10,10 @@ from numpy.typing import NDArray
 from mcu_asc.compiler.dsp import depthwise, forms, sparse, winograd
 from mcu_asc.compiler.dsp.fast import Fast, fixed
 from mcu_asc.compiler.dsp.matrix import (
+    THREE,
     Matrix,
     by_pairs,
+    column_order,
     even,
     k_order,
     matrix,
@@ -26,6 +27,12 @@ from mcu_asc.nouns import Graph, Op
 
 _MOST_TAPS = (1 << 15) - 1  # of a kernel's side, and between two of them
 _SLOW_MULTIPLIERS = (2, 3)  # asc_depthwise_many makes four outputs of a channel
+_GATHERS = {
+    "NULL": (),
+    "asc_gather_odd": ("asc_gather_odd.c", "asc_im2col4_ends.S"),
+    "asc_gather_three": ("asc_gather_three.c", "asc_im2col4_threes.S"),
+    "asc_gather_apart": ("asc_gather_apart.c",),
+}
 _DENSE_GROUPS = 8  # so many products in place of one still beat the portable kernel
 
 
@@ -118,13 +125,17 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
     x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
     n, in_c, out_w = len(m.weights), x.shape[3], y.shape[2]
     reach = [(k - 1) * d + 1 for k, d in zip(a.size, a.dilation, strict=True)]
-    runs = a.size if a.dilation[1] > 1 else a.size[:1]  # of taps that lie together
-    name, order = f"op{op.index}", k_order(in_c * a.size[0] * a.size[1] // prod(runs), prod(runs))
+    name, run = f"op{op.index}", a.size[1] * in_c
+    if a.dilation[1] > 1:
+        gather, order = "asc_gather_apart", k_order(in_c, a.size[0] * a.size[1])
+    else:
+        odd = "asc_gather_three" if run == THREE else "asc_gather_odd"
+        gather, order = odd if run % 2 and a.size[0] > 1 else "NULL", column_order(run, a.size[0])
     weights, gemm, sources = _gemm(op, m, f, order, chosen)
     # Four pixels lie on at most this many output rows more than one.
     rows = reach[0] + a.stride[0] * ((out_w + 2) // out_w)
     width = (out_w - 1) * a.stride[1] + reach[1]
-    pitch = -(-width * in_c // 4) * 4
+    pitch = -(-(width * in_c + (run == THREE)) // 4) * 4  # whose words hold a byte more
     scratch = 16 * len(order) + 8 * ((n + 1) // 2) + rows * pitch
     fields: dict[str, int | str | tuple[int, ...]] = {
         "batches": x.shape[0],
@@ -139,16 +150,16 @@ def _window(graph: Graph, op: Op) -> Lowered | None:
         "stride_h": a.stride[0],
         "stride_w": a.stride[1],
         "pad_top": a.pad[0],
+        "gather": gather,
         **gemm,
     }
-    function = f"asc_{'dilated' if a.dilation[1] > 1 else 'window'}_conv_dsp"
     code = Code(
         arrays=(weights,),
         params=(Params("asc_window_conv", name, fields),),
-        calls=(Call(function, name, (op.inputs[0],), op.outputs[0], scratch=True),),
+        calls=(Call("asc_window_conv_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_WINDOW_CONV_SCRATCH({len(order)}, {(n + 1) // 2}, {rows}, {pitch}) <= {scratch}",),
     )
-    return Lowered(code, ("asc_window_conv_dsp.c", *sources), scratch, chosen)
+    return Lowered(code, ("asc_window_conv_dsp.c", *_GATHERS[gather], *sources), scratch, chosen)
 
 
 def _conv(graph: Graph, op: Op) -> Lowered | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_asc.compiler.dsp.matrix import Image, Matrix, even, k_order, lines
+from mcu_asc.compiler.dsp.matrix import Image, Matrix, column_order, even, lines
 from mcu_asc.compiler.dsp.sparse import GROUP
 from mcu_asc.compiler.ops.base import Weights
 from mcu_asc.nouns import BLOCK, Graph, Op
@@ -98,7 +98,7 @@ def cost(image: Image, weights: NDArray[np.int8], name: str, skips: bool) -> Wei
     else:
         fill = _TURN + _COLUMN * rows * columns * depth
         fill += _WINDOW + _ROW * rows if rows * columns > 1 else 0.0
-        lists, k_pairs = [[taken]], rows * len(k_order(columns * depth))
+        lists, k_pairs = [[taken]], len(column_order(columns * depth, rows))
         blocks = [(taken, 1)]
     if not skips:
         per_turn, bytes_ = fill + pairs * (f.pair * k_pairs + f.once), pairs * (f.pair_bytes * k_pairs + 32)

@@ -12,6 +12,8 @@ from mcu_asc.compiler.ops.base import per_tensor
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
 from mcu_asc.nouns import Graph, Op
 
+THREE = 3  # values of a kernel's row that have a gather of their own
+
 
 def k_order(run: int, runs: int = 1) -> NDArray[np.int64]:
     """Which two values of K each pair of a column holds, as asc_expand4 puts them; -1 = none.  [pairs, 2]
@@ -24,6 +26,19 @@ def k_order(run: int, runs: int = 1) -> NDArray[np.int64]:
     pairs += {0: [], 1: [(k, -1)], 2: [(k, k + 1)], 3: [(k, k + 2), (k + 1, -1)]}[run - whole]
     one = np.array(pairs, np.int64).reshape(-1, 2)
     return np.concatenate([np.where(one < 0, -1, one + r * run) for r in range(runs)])
+
+
+def column_order(run: int, runs: int) -> NDArray[np.int64]:
+    """The same of a kernel's rows; of odd ones by two, as asc_gather_odd and asc_gather_three put them."""
+    if run % 2 == 0 or runs == 1:
+        return k_order(run, runs)
+    first = run * np.arange(runs)
+    if run == THREE:
+        twos = [((a, a + 2), (a + 3, a + 5), (a + 1, a + 4)) for a in first[: runs - runs % 2 : 2]]
+        one = [((a, a + 2), (a + 1, -1)) for a in first[runs - runs % 2 :]]
+        return np.array([pair for pairs in (*twos, *one) for pair in pairs], np.int64)
+    ends = np.concatenate([first + run - 1, np.full(runs % 2, -1)])
+    return np.concatenate([*(k_order(run - 1) + f for f in first), ends.reshape(-1, 2)])
 
 
 def even(channels: NDArray[np.int64]) -> NDArray[np.int64]:
