@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 
 pytest.importorskip("tensorflow", reason="needs the extra [train]")
 pytest.importorskip("tensorflow_model_optimization", reason="needs the extra [train]")
@@ -20,31 +21,6 @@ from mcu_asc.learn import distil, keras, recipe, rundir, teachers
 from mcu_asc.learn.students import STUDENTS, Shape
 from mcu_asc.nouns import FrontEndConfig, ModelCard
 
-BASE = """
-name = "tiny"
-[data]
-dataset = "scenes"
-labels = ["park", "bus"]
-train_folds = [1]
-test_folds = [4]
-[front_end]
-bands = 16
-rows = 20
-floor_fs2 = 1e-6
-[student]
-name = "vgg-asc"
-width = 0.25
-[train]
-epochs = 2
-windows_per_clip = 1
-batch = 16
-[prune]
-epochs = 0
-[qat]
-epochs = 0
-[decision]
-alive_db = -70.0
-"""
 LABELS = ("bus", "park")
 CFG = FrontEndConfig(bands=16, rows=20, floor_fs2=1e-6)
 
@@ -53,10 +29,12 @@ class Killed(Exception):
     """Stands for the signal that ends a process."""
 
 
-def write(folder: Path, distilled: str = "", text: str = BASE) -> Path:
-    path = folder / "recipe.toml"
-    path.write_text(text + (f"[distill]\n{distilled}\n" if distilled else ""))
-    return path
+def write(folder: Path, *taught_by: Path, **changes: Any) -> Path:
+    """A recipe of two epochs, with teachers where some are named."""
+    if taught_by:
+        changes["distill"] = {"teachers": [*map(str, taught_by)], **changes.get("distill", {})}
+    changes["train"] = {"epochs": 2, **changes.get("train", {})}
+    return tiny.recipe(folder / "recipe.toml", **changes)
 
 
 def spec(**fields: Any) -> recipe.Recipe:
@@ -77,7 +55,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def taught_by(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A teacher: a run of its own."""
     folder = tmp_path_factory.mktemp("teacher")
-    path = write(folder, text=BASE.replace('"vgg-asc"\nwidth = 0.25', '"ds-cnn"\nwidth = 0.5'))
+    path = write(folder, student={"name": "ds-cnn", "width": 0.5})
     return learn.train(path, None, folder / "run")
 
 
@@ -339,9 +317,8 @@ def test_two_teachers_are_asked_once_and_a_killed_run_is_as_good(
         return logits(self, x, front_end)
 
     monkeypatch.setattr(teachers.Teacher, "logits", watched)
-    both = f'teachers = ["{taught_by}", "{onnx_teacher}"]\npool_epochs = 2\nstages = ["float", "prune"]'
-    text = BASE.replace("epochs = 2", "epochs = 3").replace("[prune]\nepochs = 0", "[prune]\nepochs = 1")
-    path = write(tmp_path, both, text)
+    both = {"pool_epochs": 2, "stages": ["float", "prune"]}
+    path = write(tmp_path, taught_by, onnx_teacher, distill=both, train={"epochs": 3}, prune={"epochs": 1})
     steps = 3  # of 48 clips in batches of 16
 
     def killer(stage: str, done: int, total: int, text: str) -> None:
@@ -369,7 +346,7 @@ def test_a_damaged_entry_is_asked_again_with_the_same_result(
     onnx_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MCU_ASC_CACHE", str(tmp_path / "cache"))
-    path = write(tmp_path, f'teachers = ["{onnx_teacher}"]')
+    path = write(tmp_path, onnx_teacher)
     learn.train(path, None, tmp_path / "one")
     entries = sorted((tmp_path / "cache/teachers").rglob("*.npz"))
     assert len(entries) == 2  # an epoch each
@@ -383,7 +360,7 @@ def test_a_damaged_entry_is_asked_again_with_the_same_result(
 
 def test_a_teacher_that_changed_is_refused(tmp_path: Path) -> None:
     save_onnx(tmp_path / "t.onnx", ("n", 1, 20, 16))
-    path = write(tmp_path, f'teachers = ["{tmp_path / "t.onnx"}"]')
+    path = write(tmp_path, tmp_path / "t.onnx")
 
     def killer(stage: str, done: int, total: int, text: str) -> None:
         if (stage, done) == ("float", 4):
@@ -397,11 +374,11 @@ def test_a_teacher_that_changed_is_refused(tmp_path: Path) -> None:
 
 
 def test_matching_brings_the_maps_together_and_resumes(taught_by: Path, tmp_path: Path) -> None:
-    text = BASE.replace("epochs = 2", "epochs = 4").replace("windows_per_clip = 1", "windows_per_clip = 4")
-    matched = f'teachers = ["{taught_by}"]\nalpha = 0\nfeatures = 1.0\nstages = ["float", "qat"]'
+    train = {"epochs": 4, "windows_per_clip": 4}
+    matched = {"alpha": 0, "features": 1.0, "stages": ["float", "qat"]}
     (tmp_path / "other").mkdir()
-    learn.train(write(tmp_path / "other", "", text), None, tmp_path / "untaught")
-    path = write(tmp_path, matched, text.replace("[qat]\nepochs = 0", "[qat]\nepochs = 1"))
+    learn.train(write(tmp_path / "other", train=train), None, tmp_path / "untaught")
+    path = write(tmp_path, taught_by, distill=matched, train=train, qat={"epochs": 1})
     learn.train(path, None, tmp_path / "run")
     # The loss is that of the labels and what is left unexplained: it falls by more than the labels' own.
     left = [a - b for a, b in zip(losses(tmp_path / "run"), losses(tmp_path / "untaught"), strict=False)]
@@ -419,6 +396,6 @@ def test_matching_brings_the_maps_together_and_resumes(taught_by: Path, tmp_path
 
 
 def test_maps_of_an_onnx_file_are_not_to_be_had(onnx_teacher: Path, tmp_path: Path) -> None:
-    path = write(tmp_path, f'teachers = ["{onnx_teacher}"]\nfeatures = 1.0')
+    path = write(tmp_path, onnx_teacher, distill={"features": 1.0})
     with pytest.raises(UsageError, match="shows no maps: only Keras networks do"):
         learn.train(path, None, tmp_path / "run")

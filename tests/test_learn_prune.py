@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 
 pytest.importorskip("tensorflow", reason="needs the extra [train]")
 pytest.importorskip("tensorflow_model_optimization", reason="needs the extra [train]")
@@ -19,31 +20,13 @@ from mcu_asc.learn.students import STUDENTS, Shape, cost
 from mcu_asc.nouns import BLOCK
 from mcu_asc.results import check
 
-RECIPE = """
-name = "tiny"
-[data]
-dataset = "scenes"
-labels = ["park", "bus"]
-train_folds = [1]
-test_folds = [4]
-[front_end]
-bands = 16
-rows = 20
-floor_fs2 = 1e-6
-[student]
-name = "ds-cnn"
-width = 0.5
-[train]
-epochs = 1
-windows_per_clip = 1
-batch = 8
-[prune]
-kind = "channel"
-epochs = 1
-every_steps = 1
-[qat]
-epochs = 1
-"""
+
+def training(path: Path, student: str, **prune: Any) -> Path:
+    """A recipe of one epoch a stage."""
+    return tiny.recipe(
+        path, student={"name": student, "width": 0.5}, train={"batch": 8}, qat={"epochs": 1},
+        prune={"epochs": 1, "every_steps": 1, **prune},
+    )  # fmt: skip
 
 
 def zero_blocks(weights: np.ndarray[Any, Any]) -> float:
@@ -178,10 +161,7 @@ def test_blocks_stay_zero_through_training_for_int8() -> None:
 
 def test_a_recipe_that_removes_channels_and_zeroes_blocks_of_the_others(tmp_path: Path) -> None:
     """The exported file is smaller and sparse, as `check` counts both."""
-    path = tmp_path / "tiny.toml"
-    path.write_text(
-        RECIPE.replace("ds-cnn", "vgg-asc").replace('"channel"', '"channel+block"\nblock_sparsity = 0.5')
-    )
+    path = training(tmp_path / "tiny.toml", "vgg-asc", kind="channel+block", block_sparsity=0.5)
     run = learn.train(path, None, tmp_path / "run")
     made = json.loads((run / "config.json").read_text())
     found = check.check(compiler.read(run / "student.tflite"), config.load_board("nano33"), None)
@@ -193,15 +173,13 @@ def test_a_recipe_that_removes_channels_and_zeroes_blocks_of_the_others(tmp_path
 
 
 def test_branches_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.toml"
-    path.write_text(RECIPE.replace("ds-cnn", "cp-mobile"))
+    path = training(tmp_path / "tiny.toml", "cp-mobile", kind="channel")
     with pytest.raises(UsageError, match=r"has several inputs: channels can only be removed .*\(use kind"):
         learn.train(path, None, tmp_path / "run", progress=lambda *a: pytest.fail(f"trained: {a}"))
 
 
 def test_a_recipe_that_removes_channels(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.toml"
-    path.write_text(RECIPE)
+    path = training(tmp_path / "tiny.toml", "ds-cnn", kind="channel")
     run = learn.train(path, None, tmp_path / "run")
     made = json.loads((run / "config.json").read_text())
     counts = compiler.counts(compiler.read(run / "student.tflite").graph)

@@ -15,7 +15,7 @@ from mcu_asc.learn import keras, quantise
 from mcu_asc.learn.card import input_quantisation, output_quantisation
 from mcu_asc.learn.convert import to_int8
 from mcu_asc.learn.evaluation import INTERPRETERS
-from mcu_asc.learn.students import STUDENTS, Shape
+from mcu_asc.learn.students import STUDENTS, Shape, bcresnet, mobilenet, sepnet
 
 WIDTHS = {
     "vgg-asc": 0.5, "ds-cnn": 0.25, "dcase2022-baseline": 0.5, "cp-mobile": 0.5, "bc-resnet": 0.2,
@@ -23,13 +23,42 @@ WIDTHS = {
 }  # fmt: skip
 
 
+SHORTER = {  # tables of blocks without most of the repeated ones, which cost time and show nothing new
+    "mobilenet-v1": (mobilenet, "V1", 4),
+    "mobilenet-v2": (mobilenet, "V2", 2),
+    "mobilenet-v3": (mobilenet, "V3", 4),
+    "bc-resnet": (bcresnet, "STAGES", 2),
+    "tf-sepnet": (sepnet, "STAGES", 2),
+}
+
+
+def shorten(name: str, patch: pytest.MonkeyPatch) -> None:
+    if name in SHORTER:
+        module, table, count = SHORTER[name]
+        patch.setattr(module, table, getattr(module, table)[:count])
+
+
 def test_every_family_is_tried() -> None:
     assert set(WIDTHS) == set(STUDENTS)
 
 
+@pytest.mark.parametrize("name", SHORTER)
+def test_what_is_left_of_a_family_has_its_kinds_of_layers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kinds_of_layers() -> set[tuple[Any, ...]]:
+        layers = STUDENTS[name](Shape(24, 32, 4, WIDTHS[name])).layers
+        return {(type(la).__name__, getattr(la, "kernel_size", 0), getattr(la, "strides", 0)) for la in layers
+                if "AveragePooling2D" not in type(la).__name__}  # fmt: skip
+
+    whole = kinds_of_layers()
+    shorten(name, monkeypatch)
+    assert kinds_of_layers() == whole
+
+
 @pytest.mark.parametrize("name", WIDTHS)
-def test_a_step_of_qat_and_the_same_ops_as_without(name: str) -> None:
+def test_a_step_of_qat_and_the_same_ops_as_without(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten(name, monkeypatch)
     k, tf = keras.keras(), keras.tensorflow()
+    keras.one_thread()
     k.backend.clear_session()
     k.utils.set_random_seed(0)
     model = STUDENTS[name](Shape(24, 32, 4, WIDTHS[name]))

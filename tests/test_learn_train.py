@@ -6,9 +6,11 @@ import csv
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 
 pytest.importorskip("tensorflow", reason="needs the extra [train]")
 pytest.importorskip("tensorflow_model_optimization", reason="needs the extra [train]")
@@ -20,32 +22,18 @@ from mcu_asc.learn import card, convert, evaluation, loop, quantise, rundir
 from mcu_asc.learn.recipe import load
 from mcu_asc.learn.students import STUDENTS, Shape, channels, cost
 
-RECIPE = """
-name = "tiny"
-[data]
-dataset = "scenes"
-labels = ["park", "bus"]
-train_folds = [1]
-test_folds = [4]
-[front_end]
-bands = 32
-rows = 40
-floor_fs2 = 1e-6
-[student]
-name = "vgg-asc"
-width = 0.5
-[train]
-epochs = 3
-windows_per_clip = 8
-batch = 32
-[prune]
-epochs = 2
-every_steps = 2
-[qat]
-epochs = 2
-[decision]
-alive_db = -70.0
-"""
+TABLES = {
+    "front_end": {"bands": 32, "rows": 40},
+    "student": {"width": 0.5},
+    "train": {"epochs": 3, "windows_per_clip": 8, "batch": 32},
+    "prune": {"epochs": 2, "every_steps": 2},
+    "qat": {"epochs": 2},
+}
+
+
+def changed(path: Path, **tables: Any) -> Path:
+    """The recipe of `run` with other values in some tables."""
+    return tiny.recipe(path, **{k: {**TABLES.get(k, {}), **tables.get(k, {})} for k in {**TABLES, **tables}})
 
 
 class Killed(Exception):
@@ -62,9 +50,7 @@ def killer(stage: str, step: int) -> learn.Progress:
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
-    path.write_text(RECIPE)
-    return path
+    return changed(tmp_path_factory.mktemp("recipe") / "tiny.toml")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +65,9 @@ def run(recipe: Path, tmp_path_factory: pytest.TempPathFactory, heard: list[tupl
     return learn.train(recipe, None, out, progress=lambda *a: heard.append(a[:3]))
 
 
-def test_the_run_directory_says_everything(run: Path, heard: list[tuple[str, int, int]]) -> None:
+def test_the_run_directory_says_everything(
+    run: Path, recipe: Path, heard: list[tuple[str, int, int]]
+) -> None:
     split = json.loads((run / "split.json").read_text())
     assert set(split["train"]) == {"1"}
     assert set(split["test"]) == {"4"}
@@ -91,7 +79,7 @@ def test_the_run_directory_says_everything(run: Path, heard: list[tuple[str, int
         rows = list(csv.DictReader(file))
     epochs = ["float 1", "float 2", "float 3", "prune 1", "prune 2", "qat 1", "qat 2"]
     assert [f"{r['stage']} {r['epoch']}" for r in rows] == epochs
-    assert (run / "recipe.toml").read_text() == RECIPE
+    assert (run / "recipe.toml").read_text() == recipe.read_text()
     assert (run / "curves.png").read_bytes()[:4] == b"\x89PNG"
     made = json.loads((run / "config.json").read_text())
     assert made["labels"] == ["bus", "park"]
@@ -180,17 +168,17 @@ def test_directories_that_are_not_ours_are_refused(run: Path, recipe: Path, tmp_
     with pytest.raises(UsageError, match="holds a run already"):
         learn.train(recipe, None, run)
     other = tmp_path / "other.toml"
-    other.write_text(RECIPE.replace("epochs = 3", "epochs = 4"))
+    changed(other, train={"epochs": 4})
     with pytest.raises(UsageError, match="made from another recipe"):
         learn.train(other, None, run, resume=True)
     with pytest.raises(UsageError, match="holds no run"):
         learn.train(recipe, None, tmp_path)
     with pytest.raises(UsageError, match="not a run directory"):
         learn.export(tmp_path)
-    other.write_text(RECIPE.replace('"bus"', '"beach"'))
+    changed(other, data={"labels": ["park", "beach"]})
     with pytest.raises(UsageError, match="no label 'beach'"):
         learn.train(other, None, tmp_path / "new")
-    other.write_text(RECIPE.replace("[4]", "[7]"))
+    changed(other, data={"test_folds": [7]})
     with pytest.raises(UsageError, match="has no fold 7"):
         learn.train(other, None, tmp_path / "new")
 
@@ -203,12 +191,8 @@ def test_a_class_that_no_fold_teaches_is_refused(recipe: Path, tmp_path: Path) -
         (tmp_path / "data" / label).mkdir(parents=True)
         for name in names:
             soundfile.write(tmp_path / "data" / label / f"{name}.wav", audio, 16_000)
-    path = tmp_path / "recipe.toml"
-    path.write_text(
-        RECIPE.replace('"scenes"', '"folders"')
-        .replace('labels = ["park", "bus"]', "")
-        .replace("[1]", "[1, 2, 3]")
-    )
+    folders = {"dataset": "folders", "labels": None, "train_folds": [1, 2, 3]}
+    path = changed(tmp_path / "recipe.toml", data=folders)
     with pytest.raises(UsageError, match="have no clip of 'buzz'"):
         learn.train(path, tmp_path / "data", tmp_path / "run")
 

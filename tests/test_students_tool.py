@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
 
 pytest.importorskip("tensorflow", reason="needs the extra [train]")
 pytest.importorskip("tensorflow_model_optimization", reason="needs the extra [train]")
@@ -18,27 +19,6 @@ import students
 
 from mcu_asc.errors import UsageError
 
-RECIPE = """
-name = "tiny"
-[data]
-dataset = "scenes"
-labels = ["park", "bus"]
-train_folds = [1]
-test_folds = [4]
-[front_end]
-bands = 16
-rows = 20
-floor_fs2 = 1e-6
-[student]
-name = "vgg-asc"
-width = 0.25
-[train]
-epochs = 1
-windows_per_clip = 1
-batch = 8
-[decision]
-alive_db = -70.0
-"""
 QAT = ("--set", "qat.epochs=1")
 
 
@@ -50,7 +30,7 @@ def run(folder: Path, *options: str) -> int:
 def test_variants_share_their_float_weights_and_are_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "recipe.toml").write_text(RECIPE)
+    tiny.recipe(tmp_path / "recipe.toml", train={"batch": 8})
     assert run(tmp_path, "--variants", "float,ptq") == 0
     folder = tmp_path / "out" / "recipe" / "vgg-asc-0.25" / "f4-s0"
     assert {p.name for p in folder.glob("*.json")} == {"float.json", "ptq.json"}

@@ -1,12 +1,16 @@
-"""A firmware project with a made-up network of two layers, whose every output byte Python can tell.
+"""Small things that tests share: a recipe that trains in seconds, a firmware project with a made-up network.
 
-It needs no compiler and builds in a second: what tests of the wire and of sessions talk to.
+The network has two layers, and Python can tell its every output byte.  It needs no compiler and builds in a
+second: what tests of the wire and of sessions talk to.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +30,27 @@ from mcu_asc.nouns import (
     Quant,
     Tensor,
 )
+
+RECIPE: Mapping[str, Mapping[str, Any]] = {  # two of the synthetic scenes, 48 clips to learn from
+    "data": {"dataset": "scenes", "labels": ["park", "bus"], "train_folds": [1], "test_folds": [4]},
+    "front_end": {"bands": 16, "rows": 20, "floor_fs2": 1e-6},
+    "student": {"name": "vgg-asc", "width": 0.25},
+    "train": {"epochs": 1, "windows_per_clip": 1, "batch": 16},
+    "prune": {"epochs": 0},
+    "qat": {"epochs": 0},
+    "decision": {"alive_db": -70.0},
+}
+
+
+def recipe(path: Path, **changes: Mapping[str, Any]) -> Path:
+    """Write RECIPE, with other values in its tables, as TOML; a key that is None is left out."""
+    lines = ['name = "tiny"']
+    for name in {**RECIPE, **changes}:
+        table = {**RECIPE.get(name, {}), **changes.get(name, {})}
+        lines += [f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in table.items() if v is not None)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
 
 FRONT_END = FrontEndConfig(
     window=512, hop=320, fft=512, bands=16, rows=8, mean=(20.0,) * 16, std=(4.0,) * 16, scale=0.05
