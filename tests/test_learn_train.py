@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ pytest.importorskip("tensorflow_model_optimization", reason="needs the extra [tr
 
 from mcu_asc import learn
 from mcu_asc.audio.datasets import open_dataset, select
-from mcu_asc.errors import UsageError
+from mcu_asc.errors import AscError, UsageError
 from mcu_asc.learn import card, convert, evaluation, loop, quantise, rundir
 from mcu_asc.learn.recipe import load
 from mcu_asc.learn.students import STUDENTS, Shape, channels, cost
@@ -169,7 +170,7 @@ def test_directories_that_are_not_ours_are_refused(run: Path, recipe: Path, tmp_
         learn.train(recipe, None, run)
     other = tmp_path / "other.toml"
     changed(other, train={"epochs": 4})
-    with pytest.raises(UsageError, match="made from another recipe"):
+    with pytest.raises(UsageError, match=r"made from another recipe: train\.epochs was 3, is 4 \("):
         learn.train(other, None, run, resume=True)
     with pytest.raises(UsageError, match="holds no run"):
         learn.train(recipe, None, tmp_path)
@@ -181,6 +182,68 @@ def test_directories_that_are_not_ours_are_refused(run: Path, recipe: Path, tmp_
     changed(other, data={"test_folds": [7]})
     with pytest.raises(UsageError, match="has no fold 7"):
         learn.train(other, None, tmp_path / "new")
+
+
+def test_a_run_needs_two_labels_and_a_folder(tmp_path: Path) -> None:
+    path = changed(tmp_path / "recipe.toml", data={"labels": ["park"]})
+    with pytest.raises(UsageError, match="'park' alone leaves nothing to tell apart"):
+        learn.train(path, None, tmp_path / "run")
+    for out in (path, path / "below"):
+        with pytest.raises(UsageError, match=r"cannot write into .*: (File exists|Not a directory)"):
+            learn.train(path, None, out)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '"x"', '{"recipe": 1', '{"recipe": {}, "labels": []}'])
+def test_what_is_no_run_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UsageError, match="is not a run directory"):
+        rundir.read_config(rundir.RunDir(tmp_path))
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file of a run in turn is the one that finds no room; what lies there is good to go on from."""
+    path = tiny.recipe(tmp_path / "recipe.toml", train={"epochs": 2})
+    replace = Path.replace
+    files = ("split.json", "config.json", "metrics.csv", "float.npz", "float.weights.h5", "student.tflite")
+    failed = []
+
+    def full(self: Path, target: Path) -> Path:
+        """A file that is not wholly written stays under its other name."""
+        name = Path(target).name
+        if name in files and name not in failed:
+            failed.append(name)
+            self.write_bytes(self.read_bytes()[:100])
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    for name in files:
+        with pytest.raises(AscError, match=r"cannot write .*: No space left on device \(make room"):
+            learn.train(path, None, tmp_path / "run", resume=True)
+        assert failed[-1] == name
+    learn.train(path, None, tmp_path / "run", resume=True)
+    learn.train(path, None, tmp_path / "whole")
+    files = ("student.tflite", "metrics.csv", "split.json", "config.json")
+    for name in files:
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_damaged_states_and_weights_are_named(tmp_path: Path) -> None:
+    path = tiny.recipe(tmp_path / "recipe.toml", train={"epochs": 2})
+    run = rundir.RunDir(tmp_path / "run")
+    with pytest.raises(Killed):
+        learn.train(path, None, run.path, progress=killer("float", 4))
+    state = run.checkpoint("float").read_bytes()
+    run.checkpoint("float").write_bytes(state[:-100])
+    with pytest.raises(UsageError, match=r"float\.npz is damaged: .* \(delete it: the stage starts anew\)"):
+        learn.train(path, None, run.path, resume=True)
+    run.checkpoint("float").write_bytes(state)
+    learn.train(path, None, run.path, resume=True)
+    run.weights("float").write_bytes(run.weights("float").read_bytes()[:1000])
+    with pytest.raises(UsageError, match=r"float\.weights\.h5 does not hold the weights .* \(delete it"):
+        learn.export(run.path)
 
 
 def test_a_class_that_no_fold_teaches_is_refused(recipe: Path, tmp_path: Path) -> None:

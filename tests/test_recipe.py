@@ -52,6 +52,14 @@ def test_what_a_training_window_needs_is_the_decisions_unless_said(tmp_path: Pat
     assert parse(json.loads(json.dumps(as_dict(own))), "again") == own
 
 
+def test_what_was_not_looked_at_before_stays_readable_in_runs(tmp_path: Path) -> None:
+    recipe = load(write(tmp_path, GOOD))
+    values = as_dict(recipe)
+    values["decision"]["min_alive"] = 50.0
+    values["data"]["labels"] = ["rain", "rain"]
+    assert parse(values, "a run's config.json").decision.min_alive == 50
+
+
 @pytest.mark.parametrize("student", ["esc10", "scenes"])
 def test_shipped_recipes_are_valid(student: str) -> None:
     recipe = load(paths.students_dir() / student / "recipe.toml")
@@ -72,6 +80,8 @@ def test_shipped_recipes_are_valid(student: str) -> None:
         (("test_folds = [4]", 'test_folds = ["4"]'), "must be a int"),
         (("[student]", "[train]\nepochs = 0\n[student]"), "epochs is 0, it must be in 1 .. 10000"),
         (("[student]", "[train]\nlr = -0.1\n[student]"), "lr is -0.1, it must be in 0 .. 1"),
+        (("[student]", "[decision]\nmin_alive = 50\n[student]"), "min_alive is 50, it must be in 0 .. 1"),
+        (("test_folds", 'labels = ["rain", "rain"]\ntest_folds'), "labels names 'rain' twice"),
         (("[student]", "[train]\nmin_alive = 2.0\n[student]"), "min_alive is 2.0, it must be in 0 .. 1"),
         (("[student]", "[train]\nlr = nan\n[student]"), "lr is nan"),
         (("[student]", "[prune]\nsparsity = 1.0\n[student]"), "sparsity is 1.0"),

@@ -17,7 +17,7 @@ from mcu_asc.learn.keras import Keras
 from mcu_asc.learn.prune import narrowed
 from mcu_asc.learn.quantise import quantised
 from mcu_asc.learn.recipe import Recipe, as_dict
-from mcu_asc.learn.rundir import RunConfig, RunDir, read_config
+from mcu_asc.learn.rundir import RunConfig, RunDir, load_weights, read_config, write_bytes, written
 from mcu_asc.learn.students import STUDENTS, Shape
 from mcu_asc.learn.windows import real_input
 from mcu_asc.nouns import ModelCard
@@ -51,12 +51,12 @@ def load_student(run: RunDir, made: RunConfig) -> Keras:
         raise UsageError(f"{run.path}: stage {missing[0]} is not finished", "go on with train --resume")
     model = build_student(made.recipe, len(made.labels), dropout=False)
     plain = [s for s in stages if s != "qat"]
-    model.load_weights(run.weights(plain[-1]))
+    load_weights(run, plain[-1], model)
     if made.recipe.narrows:
         model = narrowed(model)
     if stages[-1] == "qat":
         model = quantised(model, keep_zeros=made.recipe.prunes)
-        model.load_weights(run.weights("qat"))
+        load_weights(run, "qat", model)
     return model
 
 
@@ -84,10 +84,9 @@ def export(run_dir: Path, out: Path | None = None) -> Path:
         licence=made.recipe.licence,
         multi_label=made.recipe.multi_label,
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_name(target.name + ".new")
-    new.write_bytes(embed_card(name_layers(content), card))
-    new.replace(target)
+    with written(target, "make room, or choose another --out"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(target, embed_card(name_layers(content), card))
     return target
 
 

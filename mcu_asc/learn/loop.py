@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcu_asc import store
 from mcu_asc.errors import UsageError
 from mcu_asc.learn import keras, prune
 from mcu_asc.learn.distil import Lesson, Pupil, Tutor
@@ -230,13 +231,18 @@ class _Trainer:
         """Take the state of an earlier process; the number of epochs done, 0 without one."""
         if not path.exists():
             return 0
-        with np.load(path) as saved:
-            variables = self._state()
-            if len(saved.files) != len(variables) + 1:
-                raise UsageError(f"{path} is the state of another network", "train without --resume")
-            for i, v in enumerate(variables):
-                v.assign(saved[f"v{i}"])
-            return int(saved["epoch"])
+        variables = self._state()
+        try:
+            with np.load(path) as saved:
+                found = [saved[f"v{i}"] for i in range(len(saved.files) - 1)]
+                epoch = int(saved["epoch"])
+        except store.DAMAGED as error:
+            raise UsageError(f"{path} is damaged: {error}", "delete it: the stage starts anew") from error
+        if [v.shape for v in found] != [tuple(v.shape) for v in variables]:
+            raise UsageError(f"{path} is the state of another network", "delete it: the stage starts anew")
+        for v, value in zip(variables, found, strict=True):
+            v.assign(value)
+        return epoch
 
 
 class _Swap:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mcu_asc.learn import keras
 from mcu_asc.learn.convert import build_student, calibration, stages_of, to_int8
 from mcu_asc.learn.keras import Keras
-from mcu_asc.learn.rundir import RunDir, read_config
+from mcu_asc.learn.rundir import RunDir, load_weights, read_config
 
 WINDOWS = 32
 BEST_DB = 120.0  # of a layer without any error
@@ -44,7 +44,7 @@ def ptq_noise(run_dir: Path) -> tuple[LayerNoise, ...]:
     made = read_config(run)
     windows = calibration(run, made)
     model = build_student(made.recipe, len(made.labels), dropout=False)
-    model.load_weights(run.weights([s for s in stages_of(made.recipe) if s != "qat"][-1]))
+    load_weights(run, [s for s in stages_of(made.recipe) if s != "qat"][-1], model)
     half = len(windows) // 2
     return layer_noise(model, to_int8(model, windows[:half]), windows[half:][:WINDOWS])
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,15 +81,18 @@ def train(
     data = training_set((*train_clips, *also), bare_features, labels, front_end, recipe)
     test = test_set(test_clips, floored, labels, front_end, recipe.decision, ds.multi_label)
     calibration = _calibration([floored[c.id] for c in train_clips], recipe)
-    if not run.config.exists():
-        with run.calibration.open("wb") as file:
-            np.savez_compressed(file, log2_q9=calibration)
-        _describe(run, Path(recipe_path), recipe, ds, front_end, labels, train_clips, test_clips, teachers)
     tutor = None
     if teachers:
         sounds = store.key(*(heard.identity(c) for c in (*train_clips, *also)))
         tutor = Tutor(recipe.distill, teachers, data, sounds)
-    _stages(run, recipe, data, test, real_input(calibration, front_end), progress, tutor)
+    with rundir.written(run.path, "make room and go on with --resume: what is there is whole"):
+        if not run.config.exists():
+            with run.calibration.open("wb") as file:
+                np.savez_compressed(file, log2_q9=calibration)
+            _describe(
+                run, Path(recipe_path), recipe, ds, front_end, labels, train_clips, test_clips, teachers
+            )
+        _stages(run, recipe, data, test, real_input(calibration, front_end), progress, tutor)
     progress("convert", 0, 1, "")
     export(run.path)
     progress("convert", 1, 1, str(run.student))
@@ -140,17 +144,43 @@ def _claim(run: RunDir, recipe: Recipe, resume: bool) -> None:
     if run.config.exists():
         if not resume:
             raise UsageError(f"{run.path} holds a run already", "go on with --resume, or give another --out")
-        if as_dict(rundir.read_config(run).recipe) != as_dict(recipe):
-            raise UsageError(f"{run.path} was made from another recipe", "choose another --out")
-    elif run.path.exists() and any(p.name not in rundir.BEFORE_CONFIG for p in run.path.iterdir()):
+        theirs, ours = as_dict(rundir.read_config(run).recipe), as_dict(recipe)
+        if theirs != ours:
+            raise UsageError(
+                f"{run.path} was made from another recipe: {_difference(theirs, ours)}",
+                "choose another --out",
+            )
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+        left = {p.name for p in run.path.iterdir()}
+    except OSError as error:
+        raise UsageError(f"cannot write into {run.path}: {error.strerror}", "choose another --out") from error
+    if not run.config.exists() and left - {*rundir.BEFORE_CONFIG}:
         raise UsageError(f"{run.path} is not empty and holds no run", "choose another --out")
-    run.path.mkdir(parents=True, exist_ok=True)
+
+
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """The first key whose value differs: "train.epochs was 100, is 50"."""
+    for key in (*theirs, *ours):
+        was, now = theirs.get(key, "unset"), ours.get(key, "unset")
+        if isinstance(was, Mapping) or isinstance(now, Mapping):
+            parts = [v if isinstance(v, Mapping) else {} for v in (was, now)]
+            if parts[0] != parts[1]:
+                return f"{key}.{_difference(*parts)}"
+        elif was != now:
+            return f"{key} was {was}, is {now}"
+    return "nothing differs"
 
 
 def _labels(recipe: Recipe, ds: Dataset, where: str) -> tuple[str, ...]:
     if unknown := [label for label in recipe.data.labels if label not in ds.labels]:
         raise UsageError(f"{where}: data: {ds.name} has no label '{unknown[0]}'", ", ".join(ds.labels))
-    return tuple(label for label in ds.labels if label in (recipe.data.labels or ds.labels))
+    labels = tuple(label for label in ds.labels if label in (recipe.data.labels or ds.labels))
+    if len(labels) < 2 and not ds.multi_label:
+        raise UsageError(
+            f"{where}: data: '{labels[0]}' alone leaves nothing to tell apart", "name two labels"
+        )
+    return labels
 
 
 def _clips(
@@ -286,7 +316,7 @@ def _network(
     """The network a stage starts with."""
     model = build_student(recipe, data.y.shape[1], dropout=stage != "qat")
     if before:
-        model.load_weights(run.weights(before))
+        rundir.load_weights(run, before, model)
     if stage != "qat":
         return model
     if recipe.narrows:

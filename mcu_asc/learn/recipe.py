@@ -257,7 +257,16 @@ def _plain(value: Any) -> Any:
 
 def load(path: Path) -> Recipe:
     """Read and check a recipe; UsageError for everything that is wrong with it."""
-    return parse(config.read_toml(path), str(path))
+    recipe = parse(config.read_toml(path), str(path))
+    # Not in `parse`: runs that were made before anyone looked at these stay readable.
+    alive, labels = recipe.decision.min_alive, recipe.data.labels
+    if not 0 <= alive <= 1:
+        raise UsageError(
+            f"{path}: decision: min_alive is {alive:g}, it must be in 0 .. 1", "a share of the window's rows"
+        )
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise UsageError(f"{path}: data: labels names '{twice[0]}' twice", "remove one")
+    return recipe
 
 
 def parse(values: dict[str, Any], where: str) -> Recipe:

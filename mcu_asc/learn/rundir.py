@@ -13,23 +13,24 @@ student.tflite     the result
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mcu_asc import config
-from mcu_asc.errors import UsageError
+from mcu_asc.errors import AscError, UsageError
 from mcu_asc.learn.keras import Keras
 from mcu_asc.learn.recipe import Limits, Prune, Qat, Recipe, as_dict, parse
 from mcu_asc.nouns import FrontEndConfig
 
 # What a run that was killed before its config.json may have left.
 BEFORE_CONFIG = tuple(
-    n + end for n in ("recipe.toml", "split.json", "calibration.npz") for end in ("", ".new")
+    n + end for n in ("recipe.toml", "split.json", "calibration.npz", "config.json") for end in ("", ".new")
 )
 COLUMNS = (
     "stage", "epoch", "lr", "loss", "sparsity", "clip_accuracy", "window_accuracy", "log_loss",
@@ -96,13 +97,14 @@ def read_config(run: RunDir) -> RunConfig:
     """UsageError when the directory is no run."""
     try:
         values = json.loads(run.config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        recipe, front_end, labels = (values[key] for key in ("recipe", "front_end", "labels"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{run.path} is not a run directory", "give a folder that `train` wrote") from error
     where = str(run.config)
     return RunConfig(
-        recipe=parse(values["recipe"], where),
-        front_end=config.build(FrontEndConfig, values["front_end"], where),
-        labels=tuple(values["labels"]),
+        recipe=parse(recipe, where),
+        front_end=config.build(FrontEndConfig, front_end, where),
+        labels=tuple(labels),
     )
 
 
@@ -115,6 +117,28 @@ def save_weights(run: RunDir, stage: str, model: Keras) -> None:
     new = run.path / f"new-{stage}.weights.h5"  # the ending is what Keras tells formats by
     model.save_weights(new)
     new.replace(run.weights(stage))
+
+
+def load_weights(run: RunDir, stage: str, model: Keras) -> None:
+    """The weights that a finished stage left, into the network; UsageError when they cannot be."""
+    path = run.weights(stage)
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"{path} does not hold the weights of this student: {str(error).splitlines()[0]}",
+            f"delete it and go on with train --resume: stage {stage} goes on from its checkpoint",
+        ) from error
+
+
+@contextlib.contextmanager
+def written(where: Path, remedy: str) -> Iterator[None]:
+    """AscError in one line where the disk is full or a folder may not be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        raise AscError(f"cannot write {error.filename or where}: {reason}", remedy) from error
 
 
 def fork(source: Path, target: Path, recipe: Recipe) -> None:
