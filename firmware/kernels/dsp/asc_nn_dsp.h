@@ -159,11 +159,11 @@ void asc_winograd_conv_dsp(const asc_winograd_conv *p, const int8_t *x, int8_t *
  * [4][positions][words], padding included, pairs of rows as halfwords: of stride 1 two words a position, of a
  * strip's four rows; of stride 2 three, of its six.  `pitch` bytes from channel to channel. */
 
-/* n positions of two rows, channels 0 .. 3 -> one word each of the positions of four lines, with two or three
- * words a position; steps are in bytes. */
+/* n positions of two rows, channels 0 .. 3 -> one word each of the positions of four lines, with one, two or
+ * three words a position; steps are in bytes. */
 typedef void asc_dw_pairs(const int8_t *row_0, const int8_t *row_1, uint32_t *line, int32_t step_0,
                           int32_t step_1, uint32_t n, uint32_t pitch);
-asc_dw_pairs asc_dw_pairs_2, asc_dw_pairs_3;
+asc_dw_pairs asc_dw_pairs_1, asc_dw_pairs_2, asc_dw_pairs_3;
 
 /* Words of four channels, [n][2] -> two rows. */
 void asc_dw_store(const uint32_t *tile, int8_t *y_0, int8_t *y_1, int32_t step, uint32_t n);
@@ -209,6 +209,67 @@ typedef struct {
 #define ASC_DW3_SCRATCH(n, pitch) (8 * (n) + 4 * (pitch))
 
 void asc_dw3_dsp(const asc_dw3 *p, const int8_t *x, int8_t *y, void *scratch);
+
+/* ---- depthwise, other kernels ------------------------------------------------------------------------- */
+
+/* As above, but a line holds one pair of rows, [channels][positions] words, and lies in one of `lines` slots,
+ * which the strips take in turns. */
+typedef struct {
+    uint32_t bytes; /* from a channel's first tile to its end: 8 * step along for two columns */
+    uint32_t pitch; /* bytes */
+} asc_dwk_strip;
+
+/* A strip of four channels -> words of the tile; lines[] hold the first channel's pairs of rows, topmost
+ * first. Weights are a record for each channel, doubled or "fixed": words of two taps, for each line those of
+ * each column along the strip; bias, multiplier, offset, right shift; all ones when the next channel reads
+ * the next line, else 0.  Of a line k, with stride 1 across: {w(2k), w(2k+1)}, {w(2k-1), w(2k)} for each
+ * column, of the first line the first of these only, of the last the second.  With stride 2: {w(2k),
+ * w(2k+1)}. asc_dwk_<taps across>x<taps along>_<step across><step along>_<fixed or linear> */
+typedef void asc_dwk_kernel(const uint32_t *const lines[], const uint32_t *weights, int8_t *tile,
+                            const asc_dwk_strip *strip);
+#define ASC_DWK(taps, steps)                                                                                 \
+    extern asc_dwk_kernel asc_dwk_##taps##_##steps##_fixed, asc_dwk_##taps##_##steps##_linear
+#define ASC_DWK_STEPS(taps)                                                                                  \
+    ASC_DWK(taps, 11);                                                                                       \
+    ASC_DWK(taps, 12);                                                                                       \
+    ASC_DWK(taps, 21);                                                                                       \
+    ASC_DWK(taps, 22)
+ASC_DWK(3x1, 11);
+ASC_DWK(3x1, 21);
+ASC_DWK(5x1, 11);
+ASC_DWK(5x1, 21);
+ASC_DWK(7x1, 11);
+ASC_DWK(7x1, 21);
+ASC_DWK_STEPS(3x3);
+ASC_DWK_STEPS(5x3);
+ASC_DWK_STEPS(7x3);
+ASC_DWK_STEPS(3x5);
+ASC_DWK_STEPS(5x5);
+
+#define ASC_DWK_LINES 5 /* at most */
+
+/* DEPTHWISE_CONV_2D, strides 1 and 2, any multiplier, one image, 4 outputs a pixel and more. */
+typedef struct {
+    int32_t channels, group, multiplier; /* input channels; those at a time, 4 or fewer */
+    int32_t lines, step_across;
+    int32_t in_across, out_across, out_along;
+    int32_t in_along_step, in_across_step, out_along_step, out_across_step; /* bytes */
+    int32_t pad_along, pad_across;
+    int32_t positions, taken; /* of a line; of them inside the image */
+    int32_t in_zero;
+    int32_t record; /* words */
+    asc_dwk_strip strip;
+    asc_dwk_kernel *kernel;
+    const uint32_t *weights;
+} asc_dwk;
+
+/* n: outputs along the strip */
+#define ASC_DWK_SCRATCH(n, group, lines, pitch) (16 * (((n) + 1) / 2) + (group) * (lines) * (pitch))
+
+void asc_dwk_dsp(const asc_dwk *p, const int8_t *x, int8_t *y, void *scratch);
+
+/* ---- depthwise, what is left: dilation, several images, large kernels --------------------------------- */
+
 /* A row of n outputs of four channels, by taps in pairs. */
 typedef struct {
     uint32_t n;

@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mcu_asc.compiler.dsp import strips
 from mcu_asc.compiler.dsp.fast import Fast, fast, fixed, sums
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
@@ -57,6 +58,7 @@ def _strips(along: int, across: int) -> float:
 def lower(graph: Graph, op: Op) -> Lowered | None:
     x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     a, channels = op.attrs, x.shape[3]
+    ways = strips.ways(graph, op)
     if a.multiplier == 1 and channels < _GROUP:
         return None
     assert w.data is not None
@@ -67,10 +69,14 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
     f = fast(channel_multipliers(x, w, y, out_c), per_tensor(y)[1], a.act, bias, sums(flat, bias))
     if f is None:
         return None
+    three = a.size == (3, 3) and a.stride in ((1, 1), (2, 2)) and a.dilation == (1, 1) and x.shape[0] == 1
+    if three and a.multiplier == 1:
+        return _three(graph, op, taps, f)
+    if ways:
+        return strips.lower(graph, op, min(ways, key=lambda s: s.scratch), taps, f)
     if a.multiplier > 1:
         return _many(graph, op, flat, f)
-    three = a.size == (3, 3) and a.stride in ((1, 1), (2, 2)) and a.dilation == (1, 1) and x.shape[0] == 1
-    return _three(graph, op, taps, f) if three else _taps(graph, op, flat, f)
+    return _taps(graph, op, flat, f)
 
 
 def _groups(channels: int) -> list[int]:
@@ -201,7 +207,7 @@ def _three(graph: Graph, op: Op, taps: NDArray[np.int8], f: Fast) -> Lowered:
         calls=(Call("asc_dw3_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
         checks=(f"ASC_DW3_SCRATCH({n}, {pitch}) <= {scratch}",),
     )
-    return Lowered(code, ("asc_dw3_dsp.c", "asc_dw3.S"), scratch)
+    return Lowered(code, ("asc_dw3_dsp.c", "asc_dw3.S", "asc_dw_lines.S"), scratch)
 
 
 RULES = {"DEPTHWISE_CONV_2D": lower}

@@ -1,0 +1,164 @@
+"""DEPTHWISE_CONV_2D on pairs of rows (asc_dwk): kernels of up to 7 x 3 or 5 x 5 taps, strides 1 and 2.
+
+Strips of two output rows run along one side of the image, `across` is the other; each shape of kernel and
+stride has an inner loop of its own, all made by one macro, and only those that a model needs are linked.
+Smaller kernels take the next larger one, with taps of no weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_asc.compiler.dsp.fast import Fast, fixed
+from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
+from mcu_asc.nouns import Graph, Op
+
+GROUP = 4  # channels at a time
+_KERNELS = ((3, 1), (5, 1), (7, 1), (3, 3), (5, 3), (3, 5), (7, 3), (5, 5))  # taps across, along
+_STEPS = (1, 2)
+_SCALES = 5  # words of a record behind the weights
+
+
+def words(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Halfwords {low, high} as words."""
+    return (low & 0xFFFF) | (high & 0xFFFF) << 16
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of the image."""
+
+    taps: int  # of the kernel that is used
+    step: int
+    size: int  # of the input
+    out: int
+    pad: int
+    in_step: int  # bytes
+    out_step: int
+
+
+@dataclass(frozen=True)
+class Strips:
+    """How an op runs."""
+
+    tall: bool  # strips run down the columns
+    across: Side
+    along: Side
+    group: int  # input channels at a time
+
+    @property
+    def lines(self) -> int:
+        """Pairs of rows that a strip reads."""
+        return (self.across.taps - 1) // 2 + self.across.step
+
+    @property
+    def weight_words(self) -> int:
+        a, b = self.across.taps, self.along.taps
+        return (a - 1) * b if self.across.step == 1 else (a + 1) // 2 * b
+
+    @property
+    def positions(self) -> int:
+        """Of a line: what an even number of outputs reads."""
+        return ((self.along.out + 1) // 2 * 2 - 1) * self.along.step + self.along.taps
+
+    @property
+    def pitch(self) -> int:
+        return 4 * self.positions
+
+    @property
+    def scratch(self) -> int:
+        return 16 * ((self.along.out + 1) // 2) + self.group * self.lines * self.pitch
+
+    @property
+    def kernel(self) -> str:
+        a, b = self.across, self.along
+        return f"asc_dwk_{a.taps}x{b.taps}_{a.step}{b.step}"
+
+
+def ways(graph: Graph, op: Op) -> list[Strips]:
+    """The ways in which strips can run."""
+    x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
+    if a.dilation != (1, 1) or x.shape[0] != 1 or y.shape[3] < GROUP:
+        return []
+    in_steps = (x.shape[2] * x.shape[3], x.shape[3])
+    out_steps = (y.shape[2] * y.shape[3], y.shape[3])
+    found = []
+    for tall in (False, True):
+        i, j = (1, 0) if tall else (0, 1)
+        for taps in _KERNELS:
+            if taps[0] < a.size[i] or taps[1] < a.size[j]:
+                continue
+            every = a.stride[j] if taps[1] == 1 else 1  # positions that no tap reads have no place in a line
+            sides = [
+                Side(taps[n], a.stride[k], x.shape[1 + k], y.shape[1 + k], a.pad[k], in_steps[k], out_steps[k])
+                for n, k in enumerate((i, j))
+            ]
+            along = sides[1]
+            if every > 1:
+                along = Side(1, 1, -(-along.size // every), along.out, 0, every * along.in_step, along.out_step)
+            if sides[0].step in _STEPS and along.step in _STEPS:
+                found.append(Strips(tall, sides[0], along, min(GROUP, x.shape[3])))
+                break
+    return found
+
+
+def pack(w: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+    """[taps across, along, channels] -> [channels, words]; the order is in asc_nn_dsp.h."""
+    last = len(w) // 2
+    w = np.concatenate([w, np.zeros_like(w[:1])])
+    even = [words(w[2 * k], w[2 * k + 1]) for k in range(last + 1)]
+    odd = [words(w[2 * k - 1], w[2 * k]) for k in range(1, last + 1)]
+    if step == 2:
+        lines = [e[:, None] for e in even]
+    else:
+        middle = [np.stack(pair, axis=1) for pair in zip(even[1:last], odd, strict=False)]
+        lines = [even[0][:, None], *middle, odd[-1][:, None]]
+    return np.concatenate([part.reshape(-1, part.shape[-1]) for part in lines]).T
+
+
+def lower(graph: Graph, op: Op, s: Strips, taps: NDArray[np.int8], f: Fast) -> Lowered:
+    """taps  [rows, columns, output channels]"""
+    x, y, m = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs.multiplier
+    name, across, along = f"op{op.index}", s.across, s.along
+    g = fixed(f, per_tensor(y)[1], 2 * np.abs(taps.astype(np.int64)).max(axis=(0, 1)))
+    w = 2 * taps.astype(np.int64) * (g.factor if g else 1)
+    w = w.transpose(1, 0, 2) if s.tall else w
+    w = np.pad(w, ((0, across.taps - w.shape[0]), (0, along.taps - w.shape[1]), (0, 0)))
+    scales = (
+        [g.bias, g.multiplier, g.offset, 0 * g.bias] if g else [2 * f.bias, f.multiplier, f.offset, f.right]
+    )
+    moves = -((np.arange(len(f.bias)) + 1) % m == 0).astype(np.int64)
+    records = np.column_stack([pack(w, across.step), *scales, moves])
+    fields: dict[str, int | str | tuple[int, ...]] = {
+        "channels": x.shape[3],
+        "group": s.group,
+        "multiplier": m,
+        "lines": s.lines,
+        "step_across": across.step,
+        "in_across": across.size,
+        "out_across": across.out,
+        "out_along": along.out,
+        "in_along_step": along.in_step,
+        "in_across_step": across.in_step,
+        "out_along_step": along.out_step,
+        "out_across_step": across.out_step,
+        "pad_along": along.pad,
+        "pad_across": across.pad,
+        "positions": s.positions,
+        "taken": min(s.positions - along.pad, along.size),
+        "in_zero": per_tensor(x)[1],
+        "record": s.weight_words + _SCALES,
+        "strip": ((along.out + 1) // 2 * 8 * along.step, s.pitch),
+        "kernel": f"{s.kernel}_{'fixed' if g else 'linear'}",
+        "weights": f"{name}_weights",
+    }
+    code = Code(
+        arrays=(Array("uint32_t", f"{name}_weights", records.reshape(-1) & 0xFFFFFFFF),),
+        params=(Params("asc_dwk", name, fields),),
+        calls=(Call("asc_dwk_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
+        checks=(f"ASC_DWK_SCRATCH({along.out}, {s.group}, {s.lines}, {s.pitch}) <= {s.scratch}",),
+    )
+    return Lowered(code, ("asc_dwk_dsp.c", "asc_dwk.S", "asc_dw_lines.S"), s.scratch)
