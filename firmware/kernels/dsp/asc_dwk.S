@@ -1,7 +1,7 @@
 @ Depthwise by pairs of rows, kernels of 3, 5 or 7 taps across the strip and 1, 3 or 5 along it: see asc_nn_dsp.h
 @ for the layout of lines, depthwise.py for the order of weights.
 @
-@ void asc_dwk_...(const uint32_t *const lines[], const uint32_t *weights, int8_t *tile, const asc_dwk_strip *strip)
+@ void asc_dwk_...(const uint32_t *line, const uint32_t *weights, int8_t *tile, const asc_dwk_strip *strip)
 @
 @ A tile is two columns of both output rows, line by line, so that few registers hold data: ptr0 .. are the lines,
 @ sum0 sum1 the sums of both rows in the first column, sum2 sum3 in the second, dat0 .. positions of one line, wgt a word of
@@ -143,7 +143,12 @@ wgt .req lr
     vldm r8!, {s0-s\last}
     .endm
 
-    @ s(WORDS): bias, multiplier, offset, right, next; end of ptr0 and place in the tile where no register is left
+    .macro LINE_AFTER before, line, slot
+    add ptr\line, ptr\before, \slot
+    .endm
+
+    @ On the stack: line, weights and tile of the channel; bytes, skip, slot, pitch, strips; channels left, strips
+    @ left.  Behind a record in s: line 0's end, the place in the tile, where no register is left for them.
     .macro KERNEL name, across, along, step_across, step_along, fixed
     .section .text.\name, "ax", %progbits
     .align 2
@@ -170,34 +175,31 @@ wgt .req lr
     .if LAST > 15
     SAVED vpush, %(LAST | 1)
     .endif
-    mov r4, #4
-    push {r1-r4}                @ weights, tile, strip, channels left
-    .if LINES == 2
-    ldm r0, {r0, r1}
-    .elseif LINES == 3
-    ldm r0, {r0, r1, r2}
-    .elseif LINES == 4
-    ldm r0, {r0, r1, r2, r3}
-    .else
-    ldm r0, {r0, r1, r2, r3, r12}
-    .endif
-1:  ldr r8, [sp]
-    ldr r9, [sp, #4]
-    ldr r10, [sp, #8]
+    ldm r3, {r3-r7}             @ asc_dwk_strip
+    mov r8, #4
+    push {r0-r9}
+1:  ldm sp, {r0, r8, r9, r10}
+    ldr r4, [sp, #20]           @ slot
+    ldr r5, [sp, #28]           @ strips
     RECORD %(WORDS + 4)
-    ldr r10, [r10]              @ bytes
-    str r8, [sp]
+    str r5, [sp, #36]
+    str r8, [sp, #4]
+    .set line, 1
+    .rept LINES - 1
+    LINE_AFTER %(line - 1), %line, r4
+    .set line, line + 1
+    .endr
     .if LINES <= 3
     mov r3, r9
     .else
     TO_S %LAST, r9
     .endif
     add r9, r9, #1
-    str r9, [sp, #4]
-    add r10, r0, r10
-    .if (HELD == 4) && (LINES < 5)
-    mov r12, r10
+    str r9, [sp, #8]
+3:  .if (HELD == 4) && (LINES < 5)
+    add r12, r0, r10
     .else
+    add r10, r0, r10
     TO_S %(LAST - 1), r10
     .endif
 2:  FROM_S sum3, %WORDS
@@ -237,21 +239,28 @@ wgt .req lr
     cmp r0, r8
     .endif
     bne 2b
-    ldr r10, [sp, #8]
-    ldr r11, [sp, #12]
-    ldm r10, {r8, r9}           @ bytes, pitch
-    FROM_S r10, %(WORDS + 4)
-    and r9, r9, r10
-    sub r9, r9, r8
+    ldr r8, [sp, #36]           @ strips left
+    ldr r9, [sp, #16]           @ skip
+    ldr r10, [sp, #12]          @ bytes
+    subs r8, r8, #1
+    str r8, [sp, #36]
     .set line, 0
     .rept LINES
     ADD_TO %line, r9
     .set line, line + 1
     .endr
-    subs r11, r11, #1
-    str r11, [sp, #12]
+    bne 3b
+    ldr r8, [sp, #32]           @ channels left
+    ldr r9, [sp]
+    ldr r10, [sp, #24]          @ pitch
+    FROM_S r11, %(WORDS + 4)
+    subs r8, r8, #1
+    str r8, [sp, #32]
+    and r10, r10, r11
+    add r9, r9, r10
+    str r9, [sp]
     bne 1b
-    add sp, sp, #16
+    add sp, sp, #40
     .if LAST > 15
     SAVED vpop, %(LAST | 1)
     .endif

@@ -212,21 +212,27 @@ void asc_dw3_dsp(const asc_dw3 *p, const int8_t *x, int8_t *y, void *scratch);
 
 /* ---- depthwise, other kernels ------------------------------------------------------------------------- */
 
-/* As above, but a line holds one pair of rows, [channels][positions] words, and lies in one of `lines` slots,
- * which the strips take in turns. */
+/* As above, but a line holds one pair of rows: [channels][slots][positions] words, a line a slot.  A strip
+ * reads some lines that follow each other, the next strip those `step across` slots further on. */
 typedef struct {
-    uint32_t bytes; /* from a channel's first tile to its end: 8 * step along for two columns */
-    uint32_t pitch; /* bytes */
-} asc_dwk_strip;
+    uint32_t bytes;  /* of a line that tiles of two columns begin in: 8 * step along for each */
+    uint32_t skip;   /* from there to where the line of the next strip begins */
+    uint32_t slot;   /* bytes from line to line */
+    uint32_t pitch;  /* and from channel to channel */
+    uint32_t strips; /* one and more */
+} asc_dwk_strips;
 
-/* A strip of four channels -> words of the tile; lines[] hold the first channel's pairs of rows, topmost
- * first. Weights are a record for each channel, doubled or "fixed": words of two taps, for each line those of
- * each column along the strip; bias, multiplier, offset, right shift; all ones when the next channel reads
- * the next line, else 0.  Of a line k, with stride 1 across: {w(2k), w(2k+1)}, {w(2k-1), w(2k)} for each
- * column, of the first line the first of these only, of the last the second.  With stride 2: {w(2k),
- * w(2k+1)}. asc_dwk_<taps across>x<taps along>_<step across><step along>_<fixed or linear> */
-typedef void asc_dwk_kernel(const uint32_t *const lines[], const uint32_t *weights, int8_t *tile,
-                            const asc_dwk_strip *strip);
+/* Strips of four channels -> [strips][columns][2] words of the tile, the columns an even number.  Weights are
+ * a record for each channel, doubled or "fixed": words of two taps, for each line those of each column along
+ * the strip; bias, multiplier, offset, right shift; all ones when the next channel reads the next line, else
+ * 0.  Of a line k, with stride 1 across: {w(2k), w(2k+1)}, {w(2k-1), w(2k)} for each column, of the first
+ * line the first of these only, of the last the second.  With stride 2: {w(2k), w(2k+1)}. asc_dwk_<taps
+ * across>x<taps along>_<step across><step along>_<fixed or linear> */
+typedef void asc_dwk_kernel(const uint32_t *line, const uint32_t *weights, int8_t *tile,
+                            const asc_dwk_strips *strips);
+/* Words to lower addresses. */
+void asc_dw_move(uint32_t *to, const uint32_t *from, uint32_t words);
+
 #define ASC_DWK(taps, steps)                                                                                 \
     extern asc_dwk_kernel asc_dwk_##taps##_##steps##_fixed, asc_dwk_##taps##_##steps##_linear
 #define ASC_DWK_STEPS(taps)                                                                                  \
@@ -246,25 +252,23 @@ ASC_DWK_STEPS(7x3);
 ASC_DWK_STEPS(3x5);
 ASC_DWK_STEPS(5x5);
 
-#define ASC_DWK_LINES 5 /* at most */
-
 /* DEPTHWISE_CONV_2D, strides 1 and 2, any multiplier, one image, 4 outputs a pixel and more. */
 typedef struct {
     int32_t channels, group, multiplier; /* input channels; those at a time, 4 or fewer */
-    int32_t lines, step_across;
+    int32_t lines, step_across;          /* of a strip; from strip to strip */
     int32_t in_across, out_across, out_along;
     int32_t in_along_step, in_across_step, out_along_step, out_across_step; /* bytes */
     int32_t pad_along, pad_across;
     int32_t positions, taken; /* of a line; of them inside the image */
     int32_t in_zero;
-    int32_t record; /* words */
-    asc_dwk_strip strip;
+    int32_t record;        /* words */
+    asc_dwk_strips strips; /* at most so many at a time */
     asc_dwk_kernel *kernel;
     const uint32_t *weights;
 } asc_dwk;
 
 /* n: outputs along the strip */
-#define ASC_DWK_SCRATCH(n, group, lines, pitch) (16 * (((n) + 1) / 2) + (group) * (lines) * (pitch))
+#define ASC_DWK_SCRATCH(n, strips, group, pitch) (16 * (((n) + 1) / 2) * (strips) + (group) * (pitch))
 
 void asc_dwk_dsp(const asc_dwk *p, const int8_t *x, int8_t *y, void *scratch);
 

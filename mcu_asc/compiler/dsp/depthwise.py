@@ -58,7 +58,6 @@ def _strips(along: int, across: int) -> float:
 def lower(graph: Graph, op: Op) -> Lowered | None:
     x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     a, channels = op.attrs, x.shape[3]
-    ways = strips.ways(graph, op)
     if a.multiplier == 1 and channels < _GROUP:
         return None
     assert w.data is not None
@@ -72,8 +71,8 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
     three = a.size == (3, 3) and a.stride in ((1, 1), (2, 2)) and a.dilation == (1, 1) and x.shape[0] == 1
     if three and a.multiplier == 1:
         return _three(graph, op, taps, f)
-    if ways:
-        return strips.lower(graph, op, min(ways, key=lambda s: s.scratch), taps, f)
+    if (way := strips.choose(graph, op)) is not None:
+        return strips.lower(graph, op, way, taps, f)
     if a.multiplier > 1:
         return _many(graph, op, flat, f)
     return _taps(graph, op, flat, f)

@@ -7,7 +7,7 @@ Smaller kernels take the next larger one, with taps of no weight.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from mcu_asc.nouns import Graph, Op
 GROUP = 4  # channels at a time
 _KERNELS = ((3, 1), (5, 1), (7, 1), (3, 3), (5, 3), (3, 5), (7, 3), (5, 5))  # taps across, along
 _STEPS = (1, 2)
+_COLUMNS = 64  # of strips at a time
+_TILE = 26  # cycles beside those for taps, four outputs
 _SCALES = 5  # words of a record behind the weights
 
 
@@ -48,6 +50,7 @@ class Strips:
     across: Side
     along: Side
     group: int  # input channels at a time
+    groups: int
 
     @property
     def lines(self) -> int:
@@ -62,15 +65,33 @@ class Strips:
     @property
     def positions(self) -> int:
         """Of a line: what an even number of outputs reads."""
-        return ((self.along.out + 1) // 2 * 2 - 1) * self.along.step + self.along.taps
+        return (self.columns - 1) * self.along.step + self.along.taps
+
+    @property
+    def columns(self) -> int:
+        """Of outputs: an even number."""
+        return (self.along.out + 1) // 2 * 2
+
+    @property
+    def count(self) -> int:
+        """Strips at a time: short ones together, because each call of a kernel costs as much as ten columns."""
+        strips = (self.across.out + 1) // 2
+        calls = -(-strips * self.columns // _COLUMNS)
+        return -(-strips // min(calls, strips))
+
+    @property
+    def taken(self) -> int:
+        """Positions inside the image."""
+        return min(self.positions - self.along.pad, self.along.size)
 
     @property
     def pitch(self) -> int:
-        return 4 * self.positions
+        """Bytes of a channel's lines."""
+        return 4 * self.positions * (self.lines + (self.count - 1) * self.across.step)
 
     @property
     def scratch(self) -> int:
-        return 16 * ((self.along.out + 1) // 2) + self.group * self.lines * self.pitch
+        return 8 * self.columns * self.count + self.group * self.pitch
 
     @property
     def kernel(self) -> str:
@@ -78,31 +99,61 @@ class Strips:
         return f"asc_dwk_{a.taps}x{b.taps}_{a.step}{b.step}"
 
 
-def ways(graph: Graph, op: Op) -> list[Strips]:
-    """The ways in which strips can run."""
+def choose(graph: Graph, op: Op) -> Strips | None:
+    """The faster way, by the whole op where `graph` holds a piece of it; None where there is none."""
+    whole = graph.whole or graph
+    found = {tall: s for tall in (False, True) if (s := _way(whole, whole.ops[op.index], tall))}
+    if not found:
+        return None
+    tall = min(found, key=lambda tall: cycles(found[tall], op.attrs.multiplier))
+    return found[tall] if whole is graph else _way(graph, op, tall)
+
+
+def _way(graph: Graph, op: Op, tall: bool) -> Strips | None:
     x, y, a = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs
-    if a.dilation != (1, 1) or x.shape[0] != 1 or y.shape[3] < GROUP:
-        return []
-    in_steps = (x.shape[2] * x.shape[3], x.shape[3])
-    out_steps = (y.shape[2] * y.shape[3], y.shape[3])
-    found = []
-    for tall in (False, True):
-        i, j = (1, 0) if tall else (0, 1)
-        for taps in _KERNELS:
-            if taps[0] < a.size[i] or taps[1] < a.size[j]:
-                continue
-            every = a.stride[j] if taps[1] == 1 else 1  # positions that no tap reads have no place in a line
-            sides = [
-                Side(taps[n], a.stride[k], x.shape[1 + k], y.shape[1 + k], a.pad[k], in_steps[k], out_steps[k])
-                for n, k in enumerate((i, j))
-            ]
-            along = sides[1]
-            if every > 1:
-                along = Side(1, 1, -(-along.size // every), along.out, 0, every * along.in_step, along.out_step)
-            if sides[0].step in _STEPS and along.step in _STEPS:
-                found.append(Strips(tall, sides[0], along, min(GROUP, x.shape[3])))
-                break
-    return found
+    i, j = (1, 0) if tall else (0, 1)
+    used = next((k for k in _KERNELS if k[0] >= a.size[i] and k[1] >= a.size[j]), None)
+    if used is None or a.dilation != (1, 1) or x.shape[0] != 1 or y.shape[3] < GROUP:
+        return None
+    across, along = (
+        Side(
+            taps,
+            a.stride[n],
+            x.shape[1 + n],
+            y.shape[1 + n],
+            a.pad[n],
+            x.shape[3] * (1 if n else x.shape[2]),
+            y.shape[3] * (1 if n else y.shape[2]),
+        )
+        for taps, n in zip(used, (i, j), strict=True)
+    )
+    if along.taps == 1 and along.step > 1:  # positions that no tap reads have no place in a line
+        every = along.step
+        along = replace(along, step=1, size=-(-along.size // every), in_step=every * along.in_step)
+    if across.step not in _STEPS or along.step not in _STEPS:
+        return None
+    return Strips(tall, across, along, min(GROUP, x.shape[3]), -(-x.shape[3] // GROUP))
+
+
+def cycles(s: Strips, multiplier: int = 1, rows: int | None = None) -> float:
+    """An estimate, counted from the instructions.
+
+    rows  of outputs, if not all
+    """
+    if rows is not None:
+        piece = replace(s.along if s.tall else s.across, out=rows)
+        s = replace(s, along=piece) if s.tall else replace(s, across=piece)
+    b, step, n, lines, w = s.along.taps, s.along.step, s.along.out, s.lines, s.weight_words
+    strips, kept = -(-s.across.out // 2), lines - s.across.step
+    calls = -(-strips // s.count)
+    loads = lines * (len({*range(b), *range(step, step + b)}) + 1)
+    multiplications = 4 * b * (lines - (s.across.step - 1))
+    tile = multiplications + w * s.across.step + loads + _TILE
+    channel = calls * (50 + w) + strips * (12 + lines + s.columns // 2 * tile)
+    load = (kept + strips * s.across.step) * (95 + 15.5 * s.taken)
+    move = (calls - 1) * (25 + 2.8 * kept * s.positions)
+    store = strips * (40 + 8.6 * n)
+    return s.groups * (150 + load + 4 * move + multiplier * (calls * 100 + 4 * channel + store))
 
 
 def pack(w: NDArray[np.int64], step: int) -> NDArray[np.int64]:
@@ -123,6 +174,7 @@ def lower(graph: Graph, op: Op, s: Strips, taps: NDArray[np.int8], f: Fast) -> L
     """taps  [rows, columns, output channels]"""
     x, y, m = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], op.attrs.multiplier
     name, across, along = f"op{op.index}", s.across, s.along
+    turn = 4 * s.columns * along.step
     g = fixed(f, per_tensor(y)[1], 2 * np.abs(taps.astype(np.int64)).max(axis=(0, 1)))
     w = 2 * taps.astype(np.int64) * (g.factor if g else 1)
     w = w.transpose(1, 0, 2) if s.tall else w
@@ -148,10 +200,10 @@ def lower(graph: Graph, op: Op, s: Strips, taps: NDArray[np.int8], f: Fast) -> L
         "pad_along": along.pad,
         "pad_across": across.pad,
         "positions": s.positions,
-        "taken": min(s.positions - along.pad, along.size),
+        "taken": s.taken,
         "in_zero": per_tensor(x)[1],
         "record": s.weight_words + _SCALES,
-        "strip": ((along.out + 1) // 2 * 8 * along.step, s.pitch),
+        "strips": (turn, 4 * s.positions * across.step - turn, 4 * s.positions, s.pitch, s.count),
         "kernel": f"{s.kernel}_{'fixed' if g else 'linear'}",
         "weights": f"{name}_weights",
     }
@@ -159,6 +211,6 @@ def lower(graph: Graph, op: Op, s: Strips, taps: NDArray[np.int8], f: Fast) -> L
         arrays=(Array("uint32_t", f"{name}_weights", records.reshape(-1) & 0xFFFFFFFF),),
         params=(Params("asc_dwk", name, fields),),
         calls=(Call("asc_dwk_dsp", name, (op.inputs[0],), op.outputs[0], scratch=True),),
-        checks=(f"ASC_DWK_SCRATCH({along.out}, {s.group}, {s.lines}, {s.pitch}) <= {s.scratch}",),
+        checks=(f"ASC_DWK_SCRATCH({along.out}, {s.count}, {s.group}, {s.pitch}) <= {s.scratch}",),
     )
     return Lowered(code, ("asc_dwk_dsp.c", "asc_dwk.S", "asc_dw_lines.S"), s.scratch)
