@@ -6,6 +6,7 @@ faults, a read of what was not written shows.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def _random_case(rng: np.random.Generator, name: str) -> None:
         in_c = out_c = int(rng.integers(1, 20))
         kernel, stride = (3, 3), (1, 1) if rng.integers(2) else (2, 2)
     elif kind == "taps":
-        in_c = out_c = int(rng.integers(4, 20))
+        in_c = int(rng.integers(1, 20))
+        out_c = in_c * int(rng.integers(1 if in_c > 3 else 4, 6))
         kernel, stride = tuple(rng.integers(1, 8, 2).tolist()), tuple(rng.integers(1, 4, 2).tolist())
     elif kind in ("dilated", "grouped"):
         kernel, stride = tuple(rng.integers(1, 5, 2).tolist()), tuple(rng.integers(1, 3, 2).tolist())
@@ -144,6 +146,19 @@ def test_every_dsp_function_has_a_case() -> None:
     header = (nn_m4.paths.firmware_dir() / "kernels/dsp/asc_nn_dsp.h").read_text()
     declared = {w.split("(")[0] for w in header.split() if w.startswith("asc_") and "_dsp(" in w}
     assert declared and declared <= there
+
+
+def test_every_depthwise_loop_has_a_case() -> None:
+    header = (nn_m4.paths.firmware_dir() / "kernels/dsp/asc_nn_dsp.h").read_text()
+    found = re.findall(r"^ASC_DWK(_STEPS)?\((\w+)(?:, (\d+))?\);", header, re.M)
+    made = [
+        f"asc_dwk_{taps}_{s}"
+        for many, taps, step in found
+        for s in (["11", "12", "21", "22"] if many else [step])
+    ]
+    low = (low for c in vectors.CASES.values() for low in lower(compiler.read(c).graph, "dsp"))
+    there = {p.fields["kernel"] for one in low for p in one.code.params if p.ctype == "asc_dwk"}
+    assert there == {f"{name}_{form}" for name in made for form in ("fixed", "linear")}
 
 
 @pytest.mark.parametrize("name", _MODELS)

@@ -200,6 +200,40 @@ _conv("dw_zero_points_high", (1, 5, 5, 4), 4, (3, 3), depthwise=True, zero_in=12
 _conv("dw_gain_above_one", (1, 5, 5, 5), 5, (3, 3), depthwise=True, gain=2.5)
 _conv("dw_gain_tiny", (1, 5, 5, 5), 5, (3, 3), depthwise=True, gain=1e-9)
 _conv("dw_kernel_larger_than_image", (1, 2, 3, 4), 4, (5, 7), depthwise=True)
+_n = 0
+for _k in ((3, 1), (5, 1), (7, 1), (3, 3), (5, 3), (3, 5), (7, 3), (5, 5)):  # an inner loop for each of these
+    for _s in ((1, 1), (1, 2), (2, 1), (2, 2)):
+        for _z in (-128, 12):
+            _c, _n = 4 + _n % 3, _n + 1
+            _q = {"padding": _n % 2, "zero_in": (-128, 127, -5)[_n % 3], "zero_out": _z, "depthwise": True}
+            _name = f"dw_{_k[0]}x{_k[1]}_stride_{_s[0]}{_s[1]}_{'fixed' if _z == -128 else 'linear'}"
+            _m = 2 if _k == (3, 3) else 1  # which with one output a channel has a kernel of its own
+            _conv(_name, (1, _k[0] + 2 + _n % 2, 21 - _n % 3, _c), _c * _m, _k, stride=_s, **_q)
+for _k in ((1, 3), (1, 5), (1, 7), (3, 5), (5, 3), (3, 7)):  # strips down the columns of a tall map
+    _q = {"stride": (1, 1 + _k[1] // 2 % 2), "depthwise": True}
+    _conv(f"dw_{_k[0]}x{_k[1]}_tall", (1, 37, _k[1] + 3, 5), 5, _k, padding=_k[0] % 3 % 2, **_q)
+for _k in ((1, 2), (2, 2), (4, 1), (2, 4), (6, 3), (4, 5), (1, 1)):  # taps of no weight make them larger
+    _conv(f"dw_{_k[0]}x{_k[1]}_even", (1, 8, 9, 6), 6, _k, stride=(1, 1 + _k[0] % 2), depthwise=True)
+_q = {"depthwise": True}
+_conv("dw_5x3_one_wide", (1, 12, 1, 4), 4, (5, 3), **_q)
+_conv("dw_3x5_one_high", (1, 1, 12, 8), 8, (3, 5), **_q)
+_conv("dw_5x5_one_pixel", (1, 1, 1, 4), 4, (5, 5), **_q)
+_conv("dw_5x3_in_place", (1, 9, 7, 8), 8, (5, 3), zero_out=-128, **_q)
+_conv("dw_1x5_in_place", (1, 37, 21, 4), 4, (1, 5), **_q)
+_conv("dw_5x1_stride_3", (1, 13, 10, 5), 5, (5, 1), stride=(1, 3), padding=VALID, **_q)
+_conv("dw_5x3_dilated", (1, 15, 9, 5), 5, (5, 3), dilation=(2, 1), **_q)
+_conv("dw_5x3_batches", (2, 8, 5, 5), 5, (5, 3), **_q)
+_conv("dw_5x5_zero_points_high", (1, 6, 7, 5), 5, (5, 5), zero_in=127, zero_out=127, **_q)
+_conv("dw_5x5_deepest_sums", (1, 6, 7, 4), 4, (5, 5), weight=-127, zero_in=127, zero_out=-128, **_q)
+_conv("dw_5x5_highest_sums", (1, 6, 7, 4), 4, (5, 5), weight=127, zero_in=-128, gain=2.0e-4, **_q)
+_conv("dw_1x3_gain_small", (1, 6, 7, 5), 5, (1, 3), gain=3.0e-5, weight=-127, **_q)
+_conv("dw_3x1_gain_high", (1, 6, 7, 5), 5, (3, 1), gain=0.49, per_channel=False, **_q)
+_conv("dw_5x3_gain_above_one", (1, 6, 7, 5), 5, (5, 3), gain=2.5, **_q)
+_conv("dw_5x3_relu6", (1, 7, 6, 5), 5, (5, 3), act=RELU6, zero_out=-50, **_q)
+_conv("dw_3x5_no_bias", (1, 7, 6, 5), 5, (3, 5), bias=False, per_channel=False, **_q)
+for _c, _m in ((1, 4), (1, 9), (2, 3), (3, 2), (4, 2), (5, 3), (7, 4), (6, 1)):
+    _s = {"stride": (1 + _m % 2, 1 + _c % 2), "zero_out": (-128, 7)[_c % 2], **_q}
+    _conv(f"dw_5x3_multiplier_{_c}x{_m}", (1, 9, 8, _c), _c * _m, (5, 3), **_s)
 
 # ---- fully connected -----------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ _IN_ORDER = frozenset(
 _LAG = 8
 _MOST_ROWS = 10_000  # are looked at one by one
 # Four channels a time, whose rows (columns, in tall maps) are all read before their places are written.
-_LANES = frozenset({"asc_dw3_dsp"})
+_LANES = frozenset({"asc_dw3_dsp", "asc_dwk_dsp"})
 _LANE_CHANNELS = 4
 
 

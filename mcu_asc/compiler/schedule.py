@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mcu_asc.compiler.bands import Piece, Survey, facts, survey
+from mcu_asc.compiler.dsp import depthwise
 from mcu_asc.compiler.dsp.forms import turns
 from mcu_asc.compiler.dsp.matrix import lines
 from mcu_asc.compiler.lower import lower
@@ -97,21 +98,13 @@ def _work(graph: Graph, op: Op, rows: int) -> float:
 
 def _own_work(graph: Graph, op: Op, low: Lowered, rows: int) -> float | None:
     """That of a kernel whose cycles depend on more than `_RATES` can say, or None."""
-    y = graph.tensors[op.outputs[0]]
     if low.weights is not None:
         whole, width = lines(graph, op)
         part, form = whole * rows // facts(graph).turns[op.index], low.weights.form
         return low.weights.cycles * turns((part, width), form) / turns((whole, width), form)
-    if op.kind == "DEPTHWISE_CONV_2D" and op.attrs.size == (3, 3):
-        strip = 36 if op.attrs.stride[0] == 1 else 53
-        strips = min(_strips(rows, y.shape[2]), _strips(y.shape[2], rows))
-        return y.shape[3] * (strip * strips + 70)
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return depthwise.cycles(graph, op, rows)
     return None
-
-
-def _strips(along: int, across: int) -> float:
-    """Strips of two output rows, and what each costs at its start."""
-    return -(-across // 2) * (along + 2.5)
 
 
 def band_cycles(graph: Graph, found: Survey) -> float:

@@ -5,7 +5,7 @@
 @
 @ A tile is two columns of both output rows, line by line, so that few registers hold data: ptr0 .. are the lines,
 @ sum0 sum1 the sums of both rows in the first column, sum2 sum3 in the second, dat0 .. positions of one line, wgt a word of
-@ weights.  From s0: a channel's weights, then bias, multiplier, offset, right shift, which line comes next.
+@ weights.  From s0: a channel's weights, then bias, multiplier, offset, right shift.
 @ Of stride 1, pair k of rows is taps 2k, 2k + 1 of row 0 and 2k - 1, 2k of row 1; of stride 2, taps 2k, 2k + 1 of
 @ row 0 and 2k - 2, 2k - 1 of row 1.
     .syntax unified
@@ -169,7 +169,7 @@ wgt .req lr
     .if (POSITIONS <= 4) || (LINES == 5)
     .set HELD, 4
     .endif
-    .set LAST, WORDS + 6
+    .set LAST, WORDS + 5
 \name:
     push {r4-r11, lr}
     .if LAST > 15
@@ -181,7 +181,7 @@ wgt .req lr
 1:  ldm sp, {r0, r8, r9, r10}
     ldr r4, [sp, #20]           @ slot
     ldr r5, [sp, #28]           @ strips
-    RECORD %(WORDS + 4)
+    RECORD %(WORDS + 3)
     str r5, [sp, #36]
     str r8, [sp, #4]
     .set line, 1
@@ -253,10 +253,10 @@ wgt .req lr
     ldr r8, [sp, #32]           @ channels left
     ldr r9, [sp]
     ldr r10, [sp, #24]          @ pitch
-    FROM_S r11, %(WORDS + 4)
+    FROM_S r11, %(WORDS + 3)    @ its upper bytes
     subs r8, r8, #1
     str r8, [sp, #32]
-    and r10, r10, r11
+    and r10, r10, r11, asr #8
     add r9, r9, r10
     str r9, [sp]
     bne 1b

@@ -224,10 +224,11 @@ typedef struct {
 
 /* Strips of four channels -> [strips][columns][2] words of the tile, the columns an even number.  Weights are
  * a record for each channel, doubled or "fixed": words of two taps, for each line those of each column along
- * the strip; bias, multiplier, offset, right shift; all ones when the next channel reads the next line, else
- * 0.  Of a line k, with stride 1 across: {w(2k), w(2k+1)}, {w(2k-1), w(2k)} for each column, of the first
- * line the first of these only, of the last the second.  With stride 2: {w(2k), w(2k+1)}. asc_dwk_<taps
- * across>x<taps along>_<step across><step along>_<fixed or linear> */
+ * the strip; bias, multiplier, offset; right shift (in "fixed" none) with the upper three bytes all ones when
+ * the next channel reads the next line, else 0.  Of a line k, with stride 1 across: {w(2k), w(2k+1)},
+ * {w(2k-1), w(2k)} for each column, of the first line the first of these only, of the last the second.  With
+ * stride 2: {w(2k), w(2k+1)}.
+ * asc_dwk_<taps across>x<taps along>_<step across><step along>_<fixed or linear> */
 typedef void asc_dwk_kernel(const uint32_t *line, const uint32_t *weights, int8_t *tile,
                             const asc_dwk_strips *strips);
 /* Words to lower addresses. */

@@ -13,16 +13,18 @@ What is above the count is the window: padded rows are copied to scratch and sli
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mcu_asc.compiler.dsp import strips
 from mcu_asc.compiler.dsp.fast import Fast, fast, fixed, sums
+from mcu_asc.compiler.dsp.strips import GROUP, halfwords
 from mcu_asc.compiler.ops.base import Array, Call, Code, Lowered, Params, per_tensor
 from mcu_asc.compiler.ops.conv import bias_of, channel_multipliers, folded_bias
 from mcu_asc.nouns import Graph, Op
 
-_GROUP = 4  # channels at a time
 _KERNELS = {  # parameters -> function, sources, scratch by rows and pitch of the window, multiplier, width
     "asc_depthwise_taps": ("asc_depthwise_dsp", ("asc_depthwise_dsp.c", "asc_dw_taps.S"), "{} * {}"),
     "asc_depthwise_many": (
@@ -34,31 +36,51 @@ _KERNELS = {  # parameters -> function, sources, scratch by rows and pitch of th
 Fields = dict[str, int | str | tuple[int, ...]]
 
 
-def _words(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Halfwords {low, high} as words."""
-    return (low & 0xFFFF) | (high & 0xFFFF) << 16
-
-
 def pack_dw3(w: NDArray[np.int64], stride: int) -> NDArray[np.int64]:
     """[across, along, channels] -> [channels, 6] words; the order is in asc_nn_dsp.h."""
     none = np.zeros_like(w[0, 0])
     if stride == 1:
-        words = [_words(w[i, j], w[i + 1, j]) for j in range(3) for i in (0, 1)]
+        words = [halfwords(w[i, j], w[i + 1, j]) for j in range(3) for i in (0, 1)]
     else:
-        words = [_words(w[0, j], w[1, j]) for j in range(3)]
-        words += [_words(w[2, 0], w[2, 1]), _words(w[2, 2], none), none]
+        words = [halfwords(w[0, j], w[1, j]) for j in range(3)]
+        words += [halfwords(w[2, 0], w[2, 1]), halfwords(w[2, 2], none), none]
     return np.stack(words, axis=1)
 
 
 def _strips(along: int, across: int) -> float:
-    """What strips of two rows that run along the first side cost, relatively."""
-    return -(-across // 2) * (along + 2.0)
+    """What strips of two rows that run along the first side cost, relatively, with their start."""
+    return -(-across // 2) * (along + 2.5)
+
+
+def _is_three(graph: Graph, op: Op) -> bool:
+    a, images = op.attrs, graph.tensors[op.inputs[0]].shape[0]
+    shape = a.size == (3, 3) and a.stride in ((1, 1), (2, 2)) and a.dilation == (1, 1)
+    return bool(shape and a.multiplier == 1 and images == 1)
+
+
+def cycles(graph: Graph, op: Op, rows: int) -> float:
+    """An estimate for `rows` rows of outputs."""
+    (_, _, width, channels), a = graph.tensors[op.outputs[0]].shape, op.attrs
+    in_c = channels // a.multiplier
+    taps: int = math.prod(a.size)
+    if channels < GROUP:
+        return 30.0 * rows * width * channels * taps
+    if _is_three(graph, op):
+        strip = 36 if a.stride[0] == 1 else 53
+        return float(channels * (strip * min(_strips(rows, width), _strips(width, rows)) + 70))
+    if (way := strips.choose(graph, op)) is not None:
+        return strips.cycles(way, a.multiplier, rows)
+    pairs = (taps + 1) // 2
+    groups = -(-channels // GROUP) if a.multiplier == 1 else in_c * -(-a.multiplier // GROUP)
+    window = a.size[0] * width * a.stride[1] * in_c  # bytes, about
+    group = 60 + width * (58 + pairs * (25 if a.multiplier == 1 else 19))
+    return float(rows * (groups * group + window))
 
 
 def lower(graph: Graph, op: Op) -> Lowered | None:
     x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
     a, channels = op.attrs, x.shape[3]
-    if a.multiplier == 1 and channels < _GROUP:
+    if a.multiplier == 1 and channels < GROUP:
         return None
     assert w.data is not None
     out_c = channels * a.multiplier
@@ -68,8 +90,7 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
     f = fast(channel_multipliers(x, w, y, out_c), per_tensor(y)[1], a.act, bias, sums(flat, bias))
     if f is None:
         return None
-    three = a.size == (3, 3) and a.stride in ((1, 1), (2, 2)) and a.dilation == (1, 1) and x.shape[0] == 1
-    if three and a.multiplier == 1:
+    if _is_three(graph, op):
         return _three(graph, op, taps, f)
     if (way := strips.choose(graph, op)) is not None:
         return strips.lower(graph, op, way, taps, f)
@@ -80,7 +101,7 @@ def lower(graph: Graph, op: Op) -> Lowered | None:
 
 def _groups(channels: int) -> list[int]:
     """First channels of the groups of four; the last one overlaps the one before where it must."""
-    return [min(c, channels - _GROUP) for c in range(0, channels, _GROUP)]
+    return [min(c, channels - GROUP) for c in range(0, channels, GROUP)]
 
 
 def _window(graph: Graph, op: Op) -> tuple[Fields, int, list[int]]:
@@ -106,12 +127,12 @@ def _window(graph: Graph, op: Op) -> tuple[Fields, int, list[int]]:
 def _stream(flat: NDArray[np.int8], f: Fast, groups: list[list[int]]) -> list[NDArray[np.int64]]:
     """Per group of channels: biases, doubled weights of taps in pairs, scales."""
     w = np.pad(2 * flat.astype(np.int64), ((0, 0), (0, flat.shape[1] % 2)))
-    words = _words(w[:, ::2], w[:, 1::2])  # [channels, pairs]
+    words = halfwords(w[:, ::2], w[:, 1::2])  # [channels, pairs]
     return [np.concatenate([2 * f.bias[g], words[g].T.reshape(-1), f.scales[g].reshape(-1)]) for g in groups]
 
 
 def _taps(graph: Graph, op: Op, flat: NDArray[np.int8], f: Fast) -> Lowered:
-    groups = [[*range(g, g + _GROUP)] for g in _groups(len(flat))]
+    groups = [[*range(g, g + GROUP)] for g in _groups(len(flat))]
     window, scratch, offsets = _window(graph, op)
     return _by_rows(graph, op, "asc_depthwise_taps", window, offsets, _stream(flat, f, groups), scratch)
 
@@ -120,14 +141,14 @@ def _many(graph: Graph, op: Op, flat: NDArray[np.int8], f: Fast) -> Lowered:
     """Four outputs of one input channel; of fewer, the last one again, which is not stored."""
     m = op.attrs.multiplier
     groups = [
-        [c + min(k + i, m - 1) for i in range(_GROUP)]
+        [c + min(k + i, m - 1) for i in range(GROUP)]
         for c in range(0, len(flat), m)
-        for k in (_groups(m) if m >= _GROUP else [0])
+        for k in (_groups(m) if m >= GROUP else [0])
     ]
     window, scratch, offsets = _window(graph, op)
     fields = {**window, "multiplier": m}
-    if m < _GROUP:
-        scratch += _GROUP * graph.tensors[op.outputs[0]].shape[2]
+    if m < GROUP:
+        scratch += GROUP * graph.tensors[op.outputs[0]].shape[2]
     return _by_rows(graph, op, "asc_depthwise_many", fields, offsets, _stream(flat, f, groups), scratch)
 
 
@@ -170,7 +191,7 @@ def _three(graph: Graph, op: Op, taps: NDArray[np.int8], f: Fast) -> Lowered:
     taken = min(positions - along[4], along[0])
     per_position = 2 if stride == 1 else 3
     pitch = 4 * per_position * positions
-    scratch = 8 * n + _GROUP * pitch
+    scratch = 8 * n + GROUP * pitch
     name = f"op{op.index}"
     g = fixed(f, out_zero, 2 * np.abs(taps.astype(np.int64)).max(axis=(0, 1)))
     doubled = 2 * taps.astype(np.int64) * (g.factor if g else 1)
@@ -195,7 +216,7 @@ def _three(graph: Graph, op: Op, taps: NDArray[np.int8], f: Fast) -> Lowered:
         "positions": positions,
         "taken": taken,
         "in_zero": in_zero,
-        "strip": (pitch, _GROUP, pitch, n % 3),
+        "strip": (pitch, GROUP, pitch, n % 3),
         "pairs": f"asc_dw_pairs_{per_position}",
         "kernel": f"{{{kernel}, {kernel}{'_odd' if stride == 1 else ''}}}",
         "weights": f"{name}_weights",

@@ -19,12 +19,13 @@ from mcu_asc.nouns import Graph, Op
 GROUP = 4  # channels at a time
 _KERNELS = ((3, 1), (5, 1), (7, 1), (3, 3), (5, 3), (3, 5), (7, 3), (5, 5))  # taps across, along
 _STEPS = (1, 2)
-_COLUMNS = 64  # of strips at a time
+_POSITIONS = 68  # of lines at a time
 _TILE = 26  # cycles beside those for taps, four outputs
-_SCALES = 5  # words of a record behind the weights
+_TALL = 0.05  # that another inner loop must save: as a rule, a network's layers share theirs
+_SCALES = 4  # words of a record behind the weights
 
 
-def words(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.int64]:
+def halfwords(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.int64]:
     """Halfwords {low, high} as words."""
     return (low & 0xFFFF) | (high & 0xFFFF) << 16
 
@@ -74,10 +75,10 @@ class Strips:
 
     @property
     def count(self) -> int:
-        """Strips at a time: short ones together, because each call of a kernel costs as much as ten columns."""
+        """Strips at a time: short ones together, because a call of a kernel costs as much as ten columns."""
         strips = (self.across.out + 1) // 2
-        calls = -(-strips * self.columns // _COLUMNS)
-        return -(-strips // min(calls, strips))
+        most = max(1, _POSITIONS // (self.positions * self.across.step))
+        return -(-strips // -(-strips // most))
 
     @property
     def taken(self) -> int:
@@ -105,7 +106,7 @@ def choose(graph: Graph, op: Op) -> Strips | None:
     found = {tall: s for tall in (False, True) if (s := _way(whole, whole.ops[op.index], tall))}
     if not found:
         return None
-    tall = min(found, key=lambda tall: cycles(found[tall], op.attrs.multiplier))
+    tall = min(found, key=lambda tall: cycles(found[tall], op.attrs.multiplier) * (1 + _TALL * tall))
     return found[tall] if whole is graph else _way(graph, op, tall)
 
 
@@ -160,8 +161,8 @@ def pack(w: NDArray[np.int64], step: int) -> NDArray[np.int64]:
     """[taps across, along, channels] -> [channels, words]; the order is in asc_nn_dsp.h."""
     last = len(w) // 2
     w = np.concatenate([w, np.zeros_like(w[:1])])
-    even = [words(w[2 * k], w[2 * k + 1]) for k in range(last + 1)]
-    odd = [words(w[2 * k - 1], w[2 * k]) for k in range(1, last + 1)]
+    even = [halfwords(w[2 * k], w[2 * k + 1]) for k in range(last + 1)]
+    odd = [halfwords(w[2 * k - 1], w[2 * k]) for k in range(1, last + 1)]
     if step == 2:
         lines = [e[:, None] for e in even]
     else:
@@ -179,11 +180,10 @@ def lower(graph: Graph, op: Op, s: Strips, taps: NDArray[np.int8], f: Fast) -> L
     w = 2 * taps.astype(np.int64) * (g.factor if g else 1)
     w = w.transpose(1, 0, 2) if s.tall else w
     w = np.pad(w, ((0, across.taps - w.shape[0]), (0, along.taps - w.shape[1]), (0, 0)))
-    scales = (
-        [g.bias, g.multiplier, g.offset, 0 * g.bias] if g else [2 * f.bias, f.multiplier, f.offset, f.right]
-    )
-    moves = -((np.arange(len(f.bias)) + 1) % m == 0).astype(np.int64)
-    records = np.column_stack([pack(w, across.step), *scales, moves])
+    moves = -256 * ((np.arange(len(f.bias)) + 1) % m == 0)  # to the next line
+    right = moves if g else moves + f.right
+    scales = [g.bias, g.multiplier, g.offset] if g else [2 * f.bias, f.multiplier, f.offset]
+    records = np.column_stack([pack(w, across.step), *scales, right])
     fields: dict[str, int | str | tuple[int, ...]] = {
         "channels": x.shape[3],
         "group": s.group,
