@@ -1,4 +1,5 @@
-"""DEPTHWISE_CONV_2D: 3x3 on pairs of rows (asc_dw3), all others on pairs of taps (asc_dw_taps).
+"""DEPTHWISE_CONV_2D: 3x3 on pairs of rows (asc_dw3), most others too (asc_dwk, strips.py); what is left on pairs
+of taps (asc_dw_taps): dilation, several images, larger kernels and strides.
 
 Cycles per MAC of those by taps, counted from the instructions, and measured with the emulator's cycle model:
 
