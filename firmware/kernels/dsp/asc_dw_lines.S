@@ -1,4 +1,4 @@
-@ Depthwise on pairs of rows, what all kernels share: rows to lines, tiles to rows.  See asc_nn_dsp.h for the layout.
+@ Depthwise on pairs of rows: from rows to lines, from tiles to rows.  See asc_nn_dsp.h for the layout.
     .syntax unified
     .thumb
 

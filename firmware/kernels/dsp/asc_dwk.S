@@ -1,13 +1,13 @@
-@ Depthwise by pairs of rows, kernels of 3, 5 or 7 taps across the strip and 1, 3 or 5 along it: see asc_nn_dsp.h
-@ for the layout of lines, depthwise.py for the order of weights.
+@ Depthwise by pairs of rows, kernels of 3, 5 or 7 taps across the strip and 1, 3 or 5 along it: asc_nn_dsp.h
+@ has the layout of lines and weights, mcu_asc/compiler/dsp/strips.py the cycles.
 @
-@ void asc_dwk_...(const uint32_t *line, const uint32_t *weights, int8_t *tile, const asc_dwk_strip *strip)
+@ void asc_dwk_...(const uint32_t *line, const uint32_t *weights, int8_t *tile, const asc_dwk_strips *strips)
 @
-@ A tile is two columns of both output rows, line by line, so that few registers hold data: ptr0 .. are the lines,
-@ sum0 sum1 the sums of both rows in the first column, sum2 sum3 in the second, dat0 .. positions of one line, wgt a word of
-@ weights.  From s0: a channel's weights, then bias, multiplier, offset, right shift.
-@ Of stride 1, pair k of rows is taps 2k, 2k + 1 of row 0 and 2k - 1, 2k of row 1; of stride 2, taps 2k, 2k + 1 of
-@ row 0 and 2k - 2, 2k - 1 of row 1.
+@ A tile is two columns of both output rows, made line by line, so that few registers hold data: ptr0 .. are
+@ the lines, sum0 sum1 the sums of both rows in the first column, sum2 sum3 in the second, dat0 .. positions of
+@ one line, wgt a word of weights.  From s0: a channel's weights, then bias, multiplier, offset, right shift.
+@ Of stride 1, pair k of rows is taps 2k, 2k + 1 of row 0 and 2k - 1, 2k of row 1; of stride 2, taps 2k,
+@ 2k + 1 of row 0 and 2k - 2, 2k - 1 of row 1.
     .syntax unified
     .thumb
     .altmacro
@@ -147,8 +147,8 @@ wgt .req lr
     add ptr\line, ptr\before, \slot
     .endm
 
-    @ On the stack: line, weights and tile of the channel; bytes, skip, slot, pitch, strips; channels left, strips
-    @ left.  Behind a record in s: line 0's end, the place in the tile, where no register is left for them.
+    @ On the stack: line, weights and tile of the channel; bytes, skip, slot, pitch, strips; channels left,
+    @ strips left.  Behind a record in s: line 0's end and the place in the tile, where no register is left.
     .macro KERNEL name, across, along, step_across, step_along, fixed
     .section .text.\name, "ax", %progbits
     .align 2
@@ -268,21 +268,21 @@ wgt .req lr
     .size \name, . - \name
     .endm
 
-    .macro BOTH across, along, step_across, step_along
-    KERNEL asc_dwk_\across\()x\along\()_\step_across\step_along\()_fixed, \across, \along, \step_across, \step_along, 1
-    KERNEL asc_dwk_\across\()x\along\()_\step_across\step_along\()_linear, \across, \along, \step_across, \step_along, 0
+    .macro BOTH taps, across, along, steps, step_across, step_along
+    KERNEL asc_dwk_\taps\()_\steps\()_fixed, \across, \along, \step_across, \step_along, 1
+    KERNEL asc_dwk_\taps\()_\steps\()_linear, \across, \along, \step_across, \step_along, 0
     .endm
 
     .macro STRIDES across, along
-    BOTH \across, \along, 1, 1
-    BOTH \across, \along, 1, 2
-    BOTH \across, \along, 2, 1
-    BOTH \across, \along, 2, 2
+    BOTH \across\()x\along, \across, \along, 11, 1, 1
+    BOTH \across\()x\along, \across, \along, 12, 1, 2
+    BOTH \across\()x\along, \across, \along, 21, 2, 1
+    BOTH \across\()x\along, \across, \along, 22, 2, 2
     .endm
 
     .irp across, 3, 5, 7
-    BOTH \across, 1, 1, 1
-    BOTH \across, 1, 2, 1
+    BOTH \across\()x1, \across, 1, 11, 1, 1
+    BOTH \across\()x1, \across, 1, 21, 2, 1
     STRIDES \across, 3
     .endr
     STRIDES 3, 5

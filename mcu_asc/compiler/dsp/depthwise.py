@@ -1,5 +1,6 @@
-"""DEPTHWISE_CONV_2D: 3x3 on pairs of rows (asc_dw3), most others too (asc_dwk, strips.py); what is left on pairs
-of taps (asc_dw_taps): dilation, several images, larger kernels and strides.
+"""DEPTHWISE_CONV_2D: 3x3 on pairs of rows (asc_dw3), most others too (asc_dwk, strips.py).
+
+What is left runs on pairs of taps (asc_dw_taps): dilation, several images, larger kernels and strides.
 
 Cycles per MAC of those by taps, counted from the instructions, and measured with the emulator's cycle model:
 

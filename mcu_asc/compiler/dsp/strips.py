@@ -1,9 +1,9 @@
 """DEPTHWISE_CONV_2D on pairs of rows (asc_dwk): kernels of up to 7 x 3 or 5 x 5 taps, strides 1 and 2.
 
-Strips of two output rows run along one side of the image, `across` is the other.  Each input row is packed once:
-halfwords of rows 2t and 2t + 1 in one word, so that one SMLAD does two taps, for either row of the strip.  Each
-shape of kernel and stride has an inner loop of its own, all made by one macro, and only those that a model needs
-are linked.  Smaller kernels take the next larger one, with taps of no weight.
+Strips of two output rows run along one side of the image, `across` is the other. Each input row is packed
+once: halfwords of rows 2t and 2t + 1 in one word, so that one SMLAD does two taps, for either row of the
+strip. Each shape of kernel and stride has an inner loop of its own, all made by one macro, and only those
+that a model needs are linked. Smaller kernels take the next larger one, with taps of no weight.
 
 Cycles per MAC.  Bound: multiplications, three instructions from a sum to a stored output, 1.6 cycles to pack
 a value.  Counted: the inner loop with its loads, weights from the FPU's registers (1 each) and loop end, 15.5
@@ -22,10 +22,10 @@ cycles to pack 8 values, 8.5 to store 8.  Measured with the emulator's cycle mod
 | 5x3, stride 2 | 1.2 | 2.3 | 3.0, 3.1 | 4.1, 4.3 | 5.1 to 5.4 |
 | 5x5, stride 2 | 1.0 | 1.8 | 2.5, 2.6 | 3.1, 3.2 | 4.3 to 4.6 |
 
-A linear output takes 2.25 cycles more.  Of stride 2 an output pays for the packing of two values, of four where
-taps lie along the strip too, and the small map has but 30 outputs a channel.  What is left above the count are
-calls: a strip of four channels costs about as much as 30 columns of one channel at its start, its lines'
-move 5 to 15 %; strips that are short run several a call (`Strips.count`), which takes more scratch.
+A linear output takes 2.25 cycles more. Of stride 2 an output pays for the packing of two values, of four
+where taps lie along the strip too, and the small map has but 30 outputs a channel. What is left above the
+count are calls: each takes about 400 cycles for four channels, and the lines that the next one reads too are
+moved, 5 to 19 % of a layer. Strips that are short run several a call (`Strips.count`), for more scratch.
 
 Scratch: the lines of four channels, 16 bytes a position, and eight bytes a column for outputs; 68 positions
 a channel, or one strip's lines where that is more.
@@ -101,7 +101,7 @@ class Strips:
 
     @property
     def count(self) -> int:
-        """Strips at a time: short ones together, because a call of a kernel costs as much as ten columns."""
+        """Strips at a time: short ones together, because a call takes about 400 cycles beside its outputs."""
         strips = (self.across.out + 1) // 2
         most = max(1, _POSITIONS // (self.positions * self.across.step))
         return -(-strips // -(-strips // most))
