@@ -1,7 +1,7 @@
 """DEPTHWISE_CONV_2D: 3x3 on pairs of rows (asc_dw3), most others too (asc_dwk, strips.py).
 
-3x3 with one output a channel keeps asc_dw3, which holds all pairs of a column in registers: stride 2 takes 3.3 to 6.9
-cycles/MAC on maps from 50x32 to 4x4, asc_dwk would take 3.9 to 9.0.
+3x3 with one output a channel keeps asc_dw3, which holds all pairs of a column in registers: stride 2 takes
+3.3 to 6.9 cycles/MAC on maps from 50x32 to 4x4, asc_dwk would take 3.9 to 9.0.
 
 What is left runs on pairs of taps (asc_dw_taps): dilation, several images, larger kernels and strides.
 
