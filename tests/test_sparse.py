@@ -98,7 +98,7 @@ def test_sparse_kernels_equal_tflm(tmp_path: Path, form: str, monkeypatch: pytes
 
 
 def student() -> bytes:
-    return (paths.students_dir() / "esc10" / "student.tflite").read_bytes()
+    return sparsity.dense((paths.students_dir() / "esc10" / "student.tflite").read_bytes())
 
 
 @pytest.mark.parametrize(

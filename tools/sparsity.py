@@ -3,17 +3,17 @@
 
     tools/sparsity.py [STUDENT.tflite] [--markdown] [--layers]
 
-Weights of the convolutions (the first one and the last layer left dense) are made zero at random: blocks of
-the shape that the kernels skip, single weights, whole channels, which are then removed, or both.  What such a
-network says does not matter here: only what it costs.  Cycles are estimates of the emulated Cortex-M4 in the
-firmware that `mcu-asc build` makes.
+The student's own zeros are filled.  Weights of its convolutions (the first one and the last layer left dense)
+are made zero at random: blocks of the shape that the kernels skip, single weights, whole channels, which are
+then removed, or both.  What such a network says does not matter here: only what it costs.  Cycles are
+estimates of the emulated Cortex-M4 in the firmware that `mcu-asc build` makes.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bench
@@ -68,25 +68,45 @@ KINDS: dict[str, Callable[[tuple[int, ...], float, np.random.Generator], NDArray
 }
 
 
+def convolutions(data: bytearray, first: int = 1) -> Iterator[tuple[NDArray[np.int8], NDArray[np.int32]]]:
+    """Weights and bias of a .tflite's convolutions from number `first` on, to be changed where they lie."""
+    import tflite
+
+    table = tflite.Model.GetRootAsModel(data, 0)
+    tensors = table.Subgraphs(0)
+    graph = compiler.read(bytes(data)).graph
+
+    def values(i: int) -> NDArray[np.uint8]:
+        found: NDArray[np.uint8] = table.Buffers(tensors.Tensors(i).Buffer()).DataAsNumpy()
+        return found
+
+    for op in [op for op in graph.ops if op.kind == "CONV_2D"][first:]:
+        w, bias = op.inputs[1], op.inputs[2] if len(op.inputs) > 2 else -1
+        yield (
+            values(w).view(np.int8).reshape(graph.tensors[w].shape),
+            values(bias).view(np.int32) if bias >= 0 else np.empty(0, np.int32),
+        )
+
+
+def dense(content: bytes) -> bytes:
+    """The .tflite without the zeros that it has."""
+    data = bytearray(content)
+    for kernel, _ in convolutions(data):
+        kernel[kernel == 0] = 1
+    return bytes(data)
+
+
 def pruned(content: bytes, kind: str, share: float, first: int = 1, seed: int = 0) -> bytes:
     """The .tflite with `share` of the weights zero in its convolutions from number `first` on.
 
     A channel goes with its bias, lowered until nothing but zero comes out behind a RELU.
     """
-    import tflite
-
-    graph = compiler.read(content).graph
     data = bytearray(content)
-    table = tflite.Model.GetRootAsModel(data, 0)
-    tensors = table.Subgraphs(0)
     rng = np.random.default_rng(seed)
-    for op in [op for op in graph.ops if op.kind == "CONV_2D"][first:]:
-        w = graph.tensors[op.inputs[1]]
-        view = table.Buffers(tensors.Tensors(w.index).Buffer()).DataAsNumpy().view(np.int8).reshape(w.shape)
-        stays = KINDS[kind](w.shape, share, rng)
-        view *= stays
-        if kind == "channel" and len(op.inputs) > 2 and op.inputs[2] >= 0:
-            bias = table.Buffers(tensors.Tensors(op.inputs[2]).Buffer()).DataAsNumpy().view(np.int32)
+    for kernel, bias in convolutions(data, first):
+        stays = KINDS[kind](kernel.shape, share, rng)
+        kernel[~stays] = 0
+        if kind == "channel" and bias.size:
             bias[~stays.reshape(len(stays), -1).any(axis=1)] = -(1 << 20)
     return bytes(data)
 
@@ -98,9 +118,9 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--layers", action="store_true", help="cycles by op as well")
     args = parser.parse_args()
-    content = args.student.read_bytes()
+    content = dense(args.student.read_bytes())
     table = [("sparsity", "", "M MAC", "M cycles", "faster", "flash KiB", "of the dense")]
-    dense = None
+    whole = None
     for name, steps in ROWS:
         zeroed, stays = content, 1.0
         for seed, (kind, part) in enumerate(steps):
@@ -109,16 +129,16 @@ def main() -> None:
         model = compiler.read(zeroed)
         with tempfile.TemporaryDirectory() as temporary:
             run = bench.run(model, Path(temporary) / "firmware")
-        dense = dense or run
+        whole = whole or run
         table.append(
             (
                 f"{100 * share:.0f} %",
                 name,
                 f"{run.macs / 1e6:.2f}",
                 f"{run.cycles / 1e6:.2f}",
-                f"{dense.cycles / run.cycles:.2f}x",
+                f"{whole.cycles / run.cycles:.2f}x",
                 f"{run.flash_bytes / 1024:.0f}",
-                f"{100 * run.flash_bytes / dense.flash_bytes:.0f} %",
+                f"{100 * run.flash_bytes / whole.flash_bytes:.0f} %",
             )
         )
         if args.layers:
