@@ -116,7 +116,8 @@ def band_cycles(graph: Graph, found: Survey) -> float:
         r = f.reach[i]
         if r is not None and r.adds:
             extra += n * _PER_SUM * graph.tensors[graph.ops[i].outputs[0]].elements
-    return extra - sum(op_cycles(graph, graph.ops[i]) for i in {p.op for p in found.pieces})
+    whole = sum(op_cycles(graph, graph.ops[i]) for i in {p.op for p in found.pieces})
+    return max(0.0, extra - whole)  # less is a rounding of the estimates, no reason to have a band
 
 
 def _rows(graph: Graph, piece: Piece) -> int:
@@ -261,7 +262,7 @@ def schedule(graph: Graph, flavour: str, ram_limit: int | None, arena: Callable[
             break
         if arena(found) <= ram_limit:
             return found
-    return _smallest(paths, arena, math.inf)
+    return min(fast, _smallest(paths, arena, math.inf), key=arena)
 
 
 class _Paths:
@@ -309,4 +310,5 @@ def _smallest(paths: _Paths, arena: Callable[[Schedule], int], most_extra: float
 
     least = bisect_left(paths.levels, True, key=possible)
     near = [s for level in paths.levels[least : least + _TRIES] if (s := paths.cheapest(level))]
+    near.append(paths.cheapest(paths.levels[-1]))  # what lies where decides: plans may differ from estimates
     return min(near, key=lambda s: (arena(s), s.extra_cycles))
