@@ -271,7 +271,7 @@ class _Paths:
     def __init__(self, graph: Graph, flavour: str, cycles: float, most_extra: float) -> None:
         whole = _whole(graph, flavour)
         banded = _banded(graph, flavour, max(c.live for c in whole), most_extra)
-        self._cycles = round(cycles)
+        self.cycles = round(cycles)
         self._ending: list[list[_Choice]] = [[c] for c in whole]  # by last op
         for c in banded:
             self._ending[c.last].append(c)
@@ -298,7 +298,7 @@ class _Paths:
             ]
             best.append(min(paths, default=None, key=lambda path: path[:2]))
         end = best[-1]
-        return None if end is None else Schedule(end[2], round(end[0]), self._cycles)
+        return None if end is None else Schedule(end[2], round(end[0]), self.cycles)
 
 
 def _smallest(paths: _Paths, arena: Callable[[Schedule], int], most_extra: float) -> Schedule:
@@ -310,5 +310,5 @@ def _smallest(paths: _Paths, arena: Callable[[Schedule], int], most_extra: float
 
     least = bisect_left(paths.levels, True, key=possible)
     near = [s for level in paths.levels[least : least + _TRIES] if (s := paths.cheapest(level))]
-    near.append(paths.cheapest(paths.levels[-1]))  # what lies where decides: plans may differ from estimates
+    near.append(Schedule((), 0, paths.cycles))  # what lies where decides: plans differ from estimates
     return min(near, key=lambda s: (arena(s), s.extra_cycles))
