@@ -36,8 +36,7 @@
     PRODUCTS
     .endm
 
-    .macro FINISH double, fixed @ a pair of channels; the flags say whether it was the last one
-    OUTPUTS r1, \double, \fixed
+    .macro STORE_PAIR           @ of channels; the flags say whether it was the last one
     vmov r0, s4
     vmov r3, s5
     vmov r2, s6
@@ -52,4 +51,9 @@
     strh r7, [r12, r3]
     vmov s4, r0
     cmp r0, r2
+    .endm
+
+    .macro FINISH double, fixed
+    OUTPUTS r1, \double, \fixed
+    STORE_PAIR
     .endm

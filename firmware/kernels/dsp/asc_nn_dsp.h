@@ -42,11 +42,8 @@ asc_gemm4_fn asc_gemm4_packed, asc_gemm4_wide, asc_gemm4_fixed;
  * else 8; 8 bytes, how many zero blocks to skip before each, those of missing blocks first. */
 asc_gemm4_fn asc_gemm4_sparse_packed, asc_gemm4_sparse_wide, asc_gemm4_sparse_fixed;
 
-/* 4 rows of n values -> columns; groups of four K become the pairs (0, 2), (1, 3), the last one to three
- * values (0, -), (0, 1), (0, 2) (1, -). */
-void asc_expand4(const int8_t *const x[4], uint32_t *columns, uint32_t n);
-
-/* The same for `rows` runs of `run` values, `pitch` bytes apart. */
+/* Of 4 pixels `rows` runs of `run` values, `pitch` bytes apart -> columns; in a run groups of four K become
+ * the pairs (0, 2), (1, 3), the last one to three values (0, -), (0, 1), (0, 2) (1, -). */
 void asc_im2col4(const int8_t *const x[4], uint32_t *columns, uint32_t run, uint32_t rows, uint32_t pitch);
 
 /* CONV_2D with a 1x1 kernel and stride 1; FULLY_CONNECTED over four rows and more. */

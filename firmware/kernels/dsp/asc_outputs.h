@@ -2,11 +2,12 @@
 @ Parts of assembly: from the sums of 4 pixels x 2 channels, r4-r7 and r8-r11, to outputs.
     .equ FIXED_SHIFT, 12        @ ASC_FIXED_SHIFT
 
-    .macro OUTPUT sum, double, fixed @ multiplier r3, offset r12, right lr; r0 is free
-    .if \fixed
-    smmla \sum, \sum, r3, r12
+    .macro FIXED sum, multiplier, offset
+    smmla \sum, \sum, \multiplier, \offset
     ssat \sum, #8, \sum, asr #FIXED_SHIFT
-    .else
+    .endm
+
+    .macro OUTPUT sum, double   @ multiplier r3, offset r12, right lr; r0 is free
     add r0, r12, \sum, asr #31
     .if \double
     lsl \sum, \sum, #1
@@ -14,26 +15,29 @@
     smmlar \sum, \sum, r3, r0
     asr \sum, \sum, lr
     ssat \sum, #8, \sum
-    .endif
-    .endm
-
-    .macro SCALE stream, fixed  @ of a channel
-    .if \fixed
-    ldm \stream!, {r3, r12}
-    .else
-    ldm \stream!, {r3, r12, lr}
-    .endif
     .endm
 
     .macro OUTPUTS stream, double, fixed
-    SCALE \stream, \fixed
-    OUTPUT r4, \double, \fixed
-    OUTPUT r5, \double, \fixed
-    OUTPUT r6, \double, \fixed
-    OUTPUT r7, \double, \fixed
-    SCALE \stream, \fixed
-    OUTPUT r8, \double, \fixed
-    OUTPUT r9, \double, \fixed
-    OUTPUT r10, \double, \fixed
-    OUTPUT r11, \double, \fixed
+    .if \fixed
+    ldm \stream!, {r0, r3, r12, lr}
+    FIXED r4, r0, r3
+    FIXED r5, r0, r3
+    FIXED r6, r0, r3
+    FIXED r7, r0, r3
+    FIXED r8, r12, lr
+    FIXED r9, r12, lr
+    FIXED r10, r12, lr
+    FIXED r11, r12, lr
+    .else
+    ldm \stream!, {r3, r12, lr}
+    OUTPUT r4, \double
+    OUTPUT r5, \double
+    OUTPUT r6, \double
+    OUTPUT r7, \double
+    ldm \stream!, {r3, r12, lr}
+    OUTPUT r8, \double
+    OUTPUT r9, \double
+    OUTPUT r10, \double
+    OUTPUT r11, \double
+    .endif
     .endm

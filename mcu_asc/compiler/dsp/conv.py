@@ -85,7 +85,7 @@ def _gemm(
         "weights": name,
     }
     content = sparse.gemm_stream(*parts, form == "packed") if chosen.skips else stream(*parts)
-    sources = ("asc_gemm4_sparse.S" if chosen.skips else "asc_gemm4.S", "asc_expand4.S")
+    sources = ("asc_gemm4_sparse.S" if chosen.skips else "asc_gemm4.S", "asc_im2col4.S")
     return Array("uint32_t", name, content), fields, sources
 
 

@@ -16,7 +16,7 @@ THREE = 3  # values of a kernel's row that have a gather of their own
 
 
 def k_order(run: int, runs: int = 1) -> NDArray[np.int64]:
-    """Which two values of K each pair of a column holds, as asc_expand4 puts them; -1 = none.  [pairs, 2]
+    """Which two values of K each pair of a column holds, as asc_im2col4 puts them; -1 = none.  [pairs, 2]
 
     Each of `runs` runs is paired for itself.
     """

@@ -49,7 +49,20 @@
     add r12, r12, #\step
     .endm
 
-    .macro RUN           @ lr values; r8, lr are lost
+    .section .text.asc_im2col4, "ax", %progbits
+    .align 2
+    .global asc_im2col4
+    .thumb_func
+    .type asc_im2col4, %function
+asc_im2col4:
+    push {r4-r11, lr}
+    ldr r11, [sp, #36]
+    mov r12, r1
+    mov r9, r2
+    mov r10, r3
+    sub r11, r11, r9            @ pitch - run
+    ldm r0, {r0-r3}
+8:  mov lr, r9                  @ values of a run; r4-r8 are free
     subs lr, lr, #8
     blt 2f
 1:  GROUP 0
@@ -73,37 +86,6 @@
     b 9f
 5:  LAST LAST2, 16
 9:
-    .endm
-
-    .section .text.asc_expand4, "ax", %progbits
-    .align 2
-    .global asc_expand4
-    .thumb_func
-    .type asc_expand4, %function
-asc_expand4:
-    push {r4-r8, lr}
-    mov r12, r1
-    mov lr, r2
-    ldm r0, {r0-r3}
-    RUN
-    pop {r4-r8, pc}
-    .size asc_expand4, . - asc_expand4
-
-    .section .text.asc_im2col4, "ax", %progbits
-    .align 2
-    .global asc_im2col4
-    .thumb_func
-    .type asc_im2col4, %function
-asc_im2col4:
-    push {r4-r11, lr}
-    ldr r11, [sp, #36]
-    mov r12, r1
-    mov r9, r2
-    mov r10, r3
-    sub r11, r11, r9            @ pitch - run
-    ldm r0, {r0-r3}
-8:  mov lr, r9
-    RUN
     subs r10, r10, #1
     add r0, r0, r11
     add r1, r1, r11
