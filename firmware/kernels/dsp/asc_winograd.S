@@ -8,8 +8,9 @@
     .syntax unified
     .thumb
 
-@ void asc_winograd_main(const int8_t *x, uint32_t *columns, uint32_t channels, uint32_t pitch)
-@ Four pixels from x on, `pitch` bytes from one to the next -> word 0 of 4 of the passes' columns.
+@ void asc_winograd_main(const int8_t *x, uint32_t *columns, uint32_t channels, uint32_t rows, uint32_t triples,
+@                        uint32_t pitch)
+@ Of each row and three taps four pixels, one `channels` bytes after the other -> word 0 of 4 of the passes' columns.
     .section .text.asc_winograd_main, "ax", %progbits
     .align 2
     .global asc_winograd_main
@@ -25,15 +26,34 @@
     ssub16 lr, r9, r11
     str lr, [r12, #\at + 48]
     .endm
-asc_winograd_main:
+    .macro MOVE_ON by           @ all four pixels
+    add r0, r0, \by
+    add r1, r1, \by
+    add r2, r2, \by
+    add r3, r3, \by
+    .endm
+asc_winograd_main:              @ s0 end of the channels, s1 channels, s2 rows left, s3 triples, s4 what is left of the pitch
     push {r4-r11, lr}
+    ldr r6, [sp, #36]
+    ldr r7, [sp, #40]
     mov r12, r1
-    add r1, r0, r3
-    add r4, r0, r2
-    add r2, r1, r3
+    add r1, r0, r2
+    vmov s1, r2
+    vmov s3, r6
+    mul r6, r6, r2
+    add r2, r1, r2
+    vmov s2, r3
+    sub r3, r2, r1
+    add r3, r3, r2
+    add r6, r6, r6, lsl #1
+    sub r7, r7, r6
+    vmov s4, r7
+1:  vmov r5, s3                 @ a row
+2:  vmov r4, s1                 @ three taps
+    vmov s5, r5
+    add r4, r4, r0
     vmov s0, r4
-    add r3, r2, r3
-1:  ldr r4, [r0], #4
+3:  ldr r4, [r0], #4
     ldr r5, [r1], #4
     ldr r6, [r2], #4
     ldr r7, [r3], #4
@@ -50,6 +70,17 @@ asc_winograd_main:
     vmov r4, s0
     add r12, r12, #128
     cmp r0, r4
+    bne 3b
+    vmov r4, s1
+    vmov r5, s5
+    MOVE_ON "r4, lsl #1"
+    subs r5, r5, #1
+    bne 2b
+    vmov r4, s4
+    vmov r5, s2
+    MOVE_ON r4
+    subs r5, r5, #1
+    vmov s2, r5
     bne 1b
     pop {r4-r11, pc}
     .size asc_winograd_main, . - asc_winograd_main
@@ -85,7 +116,7 @@ asc_winograd_rest:
 @ 8 pixels, that is 4 pairs of pixels, x 2 channels a turn.  r4-r7 sums of channel 0, r8-r11 of channel 1;
 @ r0 columns, r1 the stream of weights; s0 columns, s1 entry for passes 1 and 2, s2 for 0 and 3, s3 scales, s4 y,
 @ s5 two strides, s6 end of y, s7 end of the pass, s8 where the pass returns to, s9 and s10 bytes of the columns of the
-@ passes, s11 stride.
+@ passes, s11 stride, s12-s15 where passes 1, 2, 0 and 3 return to.
 #include "asc_winograd_parts.h"
     .equ UNROLL, 16
 
@@ -120,13 +151,13 @@ asc_winograd_rest:
     .endif
     .endm
 
-    .macro PASS i, bytes        @ r0 and the end; where it returns to is in r3
+    .macro PASS i, bytes, back  @ r0, the end and where it returns to
     vmov r0, s0
     vmov r2, \bytes
     .if \i
     add r0, r0, #16 * \i
     .endif
-    vmov s8, r3
+    vmov.f32 s8, \back
     add r2, r2, r0
     vmov s7, r2
     .endm
@@ -145,14 +176,27 @@ asc_winograd_rest:
     vmov \to, r3
     .endm
 
-    .macro WINOGRAD name, fixed
-    .section .text.\name, "ax", %progbits
+    .macro RETURN to, at
+    adr.w r12, \at + 1          @ Thumb
+    vmov \to, r12
+    .endm
+
+    .section .text.asc_winograd_linear, "ax", %progbits
     .align 2
-    .global \name
+    .global asc_winograd_linear, asc_winograd_fixed
     .thumb_func
-    .type \name, %function
-\name:
-    push {r4-r11, lr}
+    .type asc_winograd_linear, %function
+    .thumb_func
+    .type asc_winograd_fixed, %function
+asc_winograd_linear:
+    RETURN s14, 6f
+    RETURN s15, 7f
+    b 0f
+    .align 2
+asc_winograd_fixed:
+    RETURN s14, 4f
+    RETURN s15, 5f
+0:  push {r4-r11, lr}
     sub sp, sp, #32             @ eight sums
     ldm r3, {r4, r5, r8, r9}    @ pairs of K in passes 1 and 2, in 0 and 3, pairs of channels, stride
     vmov s0, r0
@@ -169,9 +213,9 @@ asc_winograd_rest:
     sub r4, r4, #1              @ the first pair of K is peeled
     ENTRY s1, r4
     ENTRY s2, r5
-1:  adr.w r3, 2f                @ pass 1: m1 and the bias
-    orr r3, r3, #1
-    PASS 1, s9
+    RETURN s12, 2f
+    RETURN s13, 3f
+1:  PASS 1, s9, s12             @ pass 1: m1 and the bias
     ldr r4, [r1], #4
     ldr r8, [r1], #4
     FIRST_PAIR 1
@@ -179,9 +223,7 @@ asc_winograd_rest:
     bx r2
     .align 2
 2:  stm sp, {r4-r11}
-    adr.w r3, 3f                @ pass 2: m2
-    orr r3, r3, #1
-    PASS 2, s9
+    PASS 2, s9, s13             @ pass 2: m2
     FIRST_PAIR 0
     vmov r2, s1
     bx r2
@@ -207,29 +249,25 @@ asc_winograd_rest:
     rsb r3, r10, r3, lsl #1
     rsb r12, r11, r12, lsl #1
     stm lr, {r0, r2, r3, r12}
-    adr.w r3, 4f                @ pass 0: the even pixels
-    orr r3, r3, #1
-    PASS 0, s10
+    PASS 0, s10, s14            @ pass 0: the even pixels
     vmov r2, s2
     bx r2
     .align 2
 4:  vmov s3, r1                 @ the stream goes on with the scales, then pass 3
     mov r2, r1
-    FOUR_PIXELS \fixed
-    mov r1, r2
+    FOUR_PIXELS 1
+8:  mov r1, r2
     vmov r0, s4
     vmov r3, s5
     STORE
     ldm sp, {r4-r11}
-    adr.w r3, 5f                @ pass 3: the odd pixels
-    orr r3, r3, #1
-    PASS 3, s10
+    PASS 3, s10, s15            @ pass 3: the odd pixels
     vmov r2, s2
     bx r2
     .align 2
 5:  vmov r2, s3
-    FOUR_PIXELS \fixed
-    vmov r0, s4
+    FOUR_PIXELS 1
+9:  vmov r0, s4
     vmov r12, s11
     add r2, r0, #2
     vmov r3, s5
@@ -242,6 +280,15 @@ asc_winograd_rest:
     add sp, sp, #32
     pop {r4-r11, pc}
     .align 2
+6:  vmov s3, r1                 @ pass 0 of "linear"
+    mov r2, r1
+    FOUR_PIXELS 0
+    b 8b
+    .align 2
+7:  vmov r2, s3                 @ pass 3
+    FOUR_PIXELS 0
+    b 9b
+    .align 2
 20: K_PAIR
 21: .rept UNROLL - 1
     K_PAIR
@@ -252,8 +299,4 @@ asc_winograd_rest:
     .align 2
 22: vmov r2, s8
     bx r2
-    .size \name, . - \name
-    .endm
-
-    WINOGRAD asc_winograd_fixed, 1
-    WINOGRAD asc_winograd_linear, 0
+    .size asc_winograd_linear, . - asc_winograd_linear

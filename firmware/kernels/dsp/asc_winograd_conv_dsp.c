@@ -1,12 +1,24 @@
 /* k x k convolutions with stride 1 by asc_winograd: eight pixels at a time, four pairs of neighbours. */
 #include "asc_nn_dsp.h"
 
+/* Columns of one pair of pixels. */
+static void columns_of(const asc_winograd_conv *p, const int8_t *at, uint32_t *columns)
+{
+    const int32_t c = p->window.in_c, row = p->dilation_h * p->window.pitch, triples = p->kernel_w / 3;
+    asc_winograd_main(at, columns, (uint32_t)c, (uint32_t)p->kernel_h, (uint32_t)triples, (uint32_t)row);
+    if (3 * triples == p->kernel_w)
+        return;
+    columns += p->kernel_h * triples * 8 * c;
+    for (int32_t ky = 0; ky < p->kernel_h; ky++) /* the rest of the taps have no partners */
+        for (int32_t t = 3 * triples; t < p->kernel_w; t++, columns += 8 * c)
+            asc_winograd_rest(at + ky * row + t * c, columns, (uint32_t)c, (uint32_t)c);
+}
+
 static void image(const asc_winograd_conv *p, const int8_t *x, int8_t *y, uint32_t *columns)
 {
     const int32_t n = p->out_c, c = p->window.in_c, pitch = p->window.pitch;
-    const int32_t spare_stride = 2 * (int32_t)p->shape.c_pairs, words = 8 * c; /* of columns for c values */
-    const int32_t taps = p->kernel_w / 3 * 3;                                  /* the rest have no partners */
-    const int32_t row_pairs = (p->out_w + 1) / 2, row = p->dilation_h * pitch;
+    const int32_t spare_stride = 2 * (int32_t)p->shape.c_pairs;
+    const int32_t row_pairs = (p->out_w + 1) / 2;
     asc_winograd spare_shape = p->shape;
     spare_shape.stride = (uint32_t)spare_stride;
     int8_t *const spare = (int8_t *)(columns + 16 * p->shape.k_pairs_03);
@@ -18,35 +30,24 @@ static void image(const asc_winograd_conv *p, const int8_t *x, int8_t *y, uint32
     int32_t oy = 0, ox = 0;
     for (int32_t left = p->out_h * row_pairs; left > 0; left -= 4) {
         const int32_t ahead = oy - p->pad_top - top, count = left < 4 ? left : 4;
-        const int32_t first_x = ox;
+        int32_t px = ox;
         if (ahead > 0) {
             asc_window_slide(&p->window, window, x, top, ahead);
             top += ahead;
         }
-        const int8_t *at = window + ox * c;
+        const int8_t *at = window + ox * c, *pair = at;
         for (int32_t i = 0; i < 4; i++) {
-            uint32_t *d = columns + i;
-            for (int32_t ky = 0; ky < p->kernel_h; ky++)
-                for (int32_t t = 0; t < taps; t += 3, d += words)
-                    asc_winograd_main(at + ky * row + t * c, d, (uint32_t)c, (uint32_t)c);
-            for (int32_t ky = 0; ky < p->kernel_h; ky++)
-                for (int32_t t = taps; t < p->kernel_w; t++, d += words)
-                    asc_winograd_rest(at + ky * row + t * c, d, (uint32_t)c, (uint32_t)c);
-            if (i >= count - 1)
-                continue; /* what follows is not there: the last one again */
-            at += 2 * c;
-            ox += 2;
-            if (ox >= p->out_w) {
-                at += pitch - 2 * row_pairs * c;
-                ox = 0;
-                oy++;
+            if (i < count) { /* else it is not there: the last one again */
+                pair = at;
+                at += 2 * c;
+                ox += 2;
+                if (ox >= p->out_w) {
+                    at += pitch - 2 * row_pairs * c;
+                    ox = 0;
+                    oy++;
+                }
             }
-        }
-        /* past the last pair */
-        ox += 2;
-        if (ox >= p->out_w) {
-            ox = 0;
-            oy++;
+            columns_of(p, pair, columns + i);
         }
         if (direct && count == 4) {
             p->kernel(columns, p->weights, y, &p->shape);
@@ -54,7 +55,6 @@ static void image(const asc_winograd_conv *p, const int8_t *x, int8_t *y, uint32
             continue;
         }
         p->kernel(columns, p->weights, spare, &spare_shape);
-        int32_t px = first_x;
         for (int32_t i = 0; i < 2 * count; i++) {
             if (px < p->out_w) {
                 memcpy(y, spare + i * spare_stride, (size_t)n);
