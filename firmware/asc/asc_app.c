@@ -51,7 +51,7 @@ static void put_text(asc_tx *tx, const char *text, uint32_t length)
 
 static void send_hello(asc_app *app)
 {
-    const asc_project *p = app->project;
+    const asc_project *p = &asc_this_project;
     uint32_t firmware = text_length(p->firmware, 63), board = text_length(p->board, 63);
     asc_tx tx;
     asc_app_begin(app, &tx, ASC_HELLO_IS, 46 + firmware + board);
@@ -113,7 +113,7 @@ static void set_guards(asc_app *app)
 /* Before the first inference and after each: does the engine work, has all stayed in its place? */
 void asc_app_look_for_damage(asc_app *app)
 {
-    const asc_model *model = app->project->model;
+    const asc_model *model = asc_this_project.model;
     const char *said = model->check != NULL ? model->check(app->m.arena) : NULL;
     if (said != NULL) {
         app->damage = said;
@@ -144,7 +144,7 @@ void asc_app_report_damage(asc_app *app)
 
 static void send_result(asc_app *app, uint32_t crc, uint32_t cycles, uint32_t alive)
 {
-    const asc_model *model = app->project->model;
+    const asc_model *model = asc_this_project.model;
     const uint8_t *output = app->m.arena + model->output_offset;
     const uint32_t total = model->output_bytes;
     uint32_t offset = 0;
@@ -164,7 +164,7 @@ static void send_result(asc_app *app, uint32_t crc, uint32_t cycles, uint32_t al
 
 void asc_app_infer(asc_app *app, uint32_t alive)
 {
-    const asc_model *model = app->project->model;
+    const asc_model *model = asc_this_project.model;
     uint32_t crc = asc_crc32(0, app->m.arena + model->input_offset, model->input_bytes);
     uint32_t start;
     asc_app_send_words(app, ASC_BUSY, &app->window, 1);
@@ -221,9 +221,9 @@ static void take_cell(asc_app *app, uint32_t bytes)
         credit(app);
     }
     if (kind == ASC_CLIP) {
-        app->project->sound->take(app, samples, bytes / 2);
+        asc_this_project.sound->take(app, samples, bytes / 2);
     } else {
-        memcpy(app->m.arena + app->project->model->input_offset + offset, samples, bytes);
+        memcpy(app->m.arena + asc_this_project.model->input_offset + offset, samples, bytes);
         if (!app->kind) {
             asc_app_infer(app, 0);
         }
@@ -278,7 +278,7 @@ static void clip(asc_app *app, const asc_frame *frame)
 {
     uint32_t samples = frame->length == 8 ? asc_get_u32(frame->payload) : 0;
     uint32_t hop_rows = frame->length == 8 ? asc_get_u16(frame->payload + 4) : 0;
-    if (app->project->sound == NULL) {
+    if (asc_this_project.sound == NULL) {
         asc_app_arm(app);
         asc_app_send_error(app, ASC_ERROR_NO_FE, "the model has no front end: send tensors");
     } else if (samples == 0 || samples > 0x40000000u || hop_rows == 0) {
@@ -287,31 +287,31 @@ static void clip(asc_app *app, const asc_frame *frame)
     } else {
         app->hop_rows = hop_rows;
         app->flags = (uint16_t)asc_get_u16(frame->payload + 6);
-        app->project->sound->start(app);
+        asc_this_project.sound->start(app);
         start_transfer(app, ASC_CLIP, 2 * samples);
     }
 }
 
 static void tensor(asc_app *app, const asc_frame *frame)
 {
-    if (frame->length != 4 || asc_get_u32(frame->payload) != app->project->model->input_bytes) {
+    if (frame->length != 4 || asc_get_u32(frame->payload) != asc_this_project.model->input_bytes) {
         asc_app_arm(app);
         asc_app_send_error(app, ASC_ERROR_PAYLOAD, "TENSOR needs the input tensor's bytes");
     } else {
-        start_transfer(app, ASC_TENSOR, app->project->model->input_bytes);
+        start_transfer(app, ASC_TENSOR, asc_this_project.model->input_bytes);
     }
 }
 
 static void live(asc_app *app, const asc_frame *frame)
 {
     asc_app_arm(app);
-    if (app->project->sound == NULL) {
+    if (asc_this_project.sound == NULL) {
         asc_app_send_error(app, ASC_ERROR_NO_FE, "the model has no front end: send tensors");
-    } else if (app->project->live == NULL) {
+    } else if (asc_this_project.live == NULL) {
         asc_app_send_error(app, ASC_ERROR_NO_MIC,
                            "this board has no microphone at the front end's rate: send clips");
     } else {
-        app->project->live->start(app, frame);
+        asc_this_project.live->start(app, frame);
     }
 }
 
@@ -319,8 +319,8 @@ static void stop(asc_app *app, const asc_frame *frame)
 {
     (void)frame;
     asc_app_arm(app);
-    if (app->project->live != NULL) {
-        app->project->live->done(app);
+    if (asc_this_project.live != NULL) {
+        asc_this_project.live->done(app);
     } else {
         asc_app_send_error(app, ASC_ERROR_NOTHING, "no LIVE to stop");
     }
@@ -358,7 +358,7 @@ static uint32_t noise(uint32_t *state)
 /* A window's worth of noise, heard by the front end as ever; without one, noise is the input. */
 static void make_input(asc_app *app)
 {
-    const asc_project *p = app->project;
+    const asc_project *p = &asc_this_project;
     uint32_t state = 1;
     if (p->sound == NULL) {
         for (uint32_t i = 0; i < p->model->input_bytes; i++) {
@@ -378,7 +378,7 @@ static void make_input(asc_app *app)
 
 static void bench(asc_app *app, const asc_frame *frame)
 {
-    const asc_model *model = app->project->model;
+    const asc_model *model = asc_this_project.model;
     const uint32_t at_most = ASC_APP_CHUNK / 4;
     uint32_t cycles;
     (void)frame;
@@ -449,7 +449,7 @@ static void answer(asc_app *app, const asc_frame *frame)
 {
     const command *found = find(frame->type);
     if (app->live.on) {
-        app->project->live->stop(app, ASC_LIVE_STOPPED);
+        asc_this_project.live->stop(app, ASC_LIVE_STOPPED);
     }
     if (found == NULL || found->ends_transfer) {
         app->kind = 0;
@@ -462,17 +462,16 @@ static void answer(asc_app *app, const asc_frame *frame)
         refuse(app, ASC_ERROR_TYPE, "no such command");
     } else if (app->damage != NULL) {
         refuse(app, app->damage_code, app->damage);
-    } else if (app->project->sound != NULL && !app->project->sound->fits(app)) {
+    } else if (asc_this_project.sound != NULL && !asc_this_project.sound->fits(app)) {
         refuse(app, ASC_ERROR_PROJECT, "front end needs more memory than it was given");
     } else {
         found->run(app, frame);
     }
 }
 
-void asc_app_init(asc_app *app, const asc_project *project, const asc_app_memory *memory)
+void asc_app_init(asc_app *app, const asc_app_memory *memory)
 {
     memset(app, 0, sizeof *app);
-    app->project = project;
     app->m = *memory;
     set_guards(app);
     asc_app_look_for_damage(app);
@@ -486,7 +485,7 @@ void asc_app_step(asc_app *app)
     uint32_t n, at = 0;
     asc_rx rx;
     asc_frame frame;
-    if (app->live.on && app->project->live->step(app)) {
+    if (app->live.on && asc_this_project.live->step(app)) {
         return;
     }
     n = asc_port_wait();
@@ -505,8 +504,8 @@ void asc_app_step(asc_app *app)
     } else {
         memcpy(app->cell, app->line, n); /* what is armed may be overwritten */
         asc_app_arm(app);
-        if (app->project->live != NULL) {
-            app->project->live->typed(app, (const uint8_t *)app->cell, n);
+        if (asc_this_project.live != NULL) {
+            asc_this_project.live->typed(app, (const uint8_t *)app->cell, n);
         }
     }
 }

@@ -32,7 +32,7 @@
 
 #define ASC_APP_GUARD 4u /* words of a guard */
 
-/* The memory that depends on the project; the caller's, static. */
+/* The memory that depends on the project, asc_this_project; the caller's, static. */
 typedef struct {
     uint8_t *arena;         /* project->model->arena_bytes, 16-aligned; may hold anything */
     int8_t *rows;           /* project->rows * project->bands: the last rows, a ring */
@@ -63,7 +63,6 @@ typedef struct {
 } asc_app_live;
 
 typedef struct {
-    const asc_project *project;
     asc_app_memory m;
     struct asc_fe_state *fe;
 
@@ -93,7 +92,7 @@ typedef struct {
 } asc_app;
 
 /* Sets the state and arms the first cell.  Call asc_port_init first. */
-void asc_app_init(asc_app *app, const asc_project *project, const asc_app_memory *memory);
+void asc_app_init(asc_app *app, const asc_app_memory *memory);
 
 /* Waits for one cell and answers it; for ever in a loop. */
 void asc_app_step(asc_app *app);

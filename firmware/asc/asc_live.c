@@ -13,16 +13,16 @@ static const char line_end[] = "}\r\n";
 
 static void restart(asc_app *app)
 {
-    app->project->sound->start(app);
+    asc_this_project.sound->start(app);
     app->row = 0;
-    app->live.due = app->project->rows;
+    app->live.due = asc_this_project.rows;
 }
 
 /* n samples have gone by. */
 static void pass(asc_app *app, uint32_t n)
 {
     asc_app_live *l = &app->live;
-    const uint32_t rate = app->project->sample_rate_hz;
+    const uint32_t rate = asc_this_project.sample_rate_hz;
     l->at += n;
     for (l->part += n; l->part >= rate; l->part -= rate) {
         l->seconds++;
@@ -64,7 +64,7 @@ static uint32_t has_samples(asc_app *app)
 static uint32_t hear(asc_app *app)
 {
     asc_app_live *l = &app->live;
-    const asc_project *p = app->project;
+    const asc_project *p = &asc_this_project;
     uint32_t ready = 0;
     while (!ready && l->at < l->until && has_samples(app) && l->at < l->until) {
         const uint64_t wanted = (l->at < l->from ? l->from : l->until) - l->at;
@@ -130,7 +130,7 @@ static void put_label(asc_text *t, const asc_project *p, uint32_t best)
 
 static void say(asc_app *app, const decision *d, const int8_t *output)
 {
-    const asc_project *p = app->project;
+    const asc_project *p = &asc_this_project;
     asc_text t = text_in(app);
     const uint32_t n = p->model->output_bytes, best = asc_text_best(output, n);
     const uint32_t permille = p->even == ASC_ONE_LABEL ? asc_text_share(output, n, best, p->log2_step)
@@ -149,7 +149,7 @@ static void say(asc_app *app, const decision *d, const int8_t *output)
 
 static void send(asc_app *app, const decision *d, const int8_t *output)
 {
-    const uint32_t n = app->project->model->output_bytes;
+    const uint32_t n = asc_this_project.model->output_bytes;
     const uint32_t head[9] = {
         app->live.decisions, d->time_ms,     d->dropped, d->skipped, d->alive, d->lag, d->crc,
         d->frontend_cycles,  d->model_cycles};
@@ -165,7 +165,7 @@ static void send(asc_app *app, const decision *d, const int8_t *output)
 static uint32_t milliseconds(const asc_app *app)
 {
     const asc_app_live *l = &app->live;
-    return 1000u * l->seconds + 1000u * l->part / app->project->sample_rate_hz;
+    return 1000u * l->seconds + 1000u * l->part / asc_this_project.sample_rate_hz;
 }
 
 static void done(asc_app *app)
@@ -184,7 +184,7 @@ static void done(asc_app *app)
 static void decide(asc_app *app)
 {
     asc_app_live *l = &app->live;
-    const asc_model *model = app->project->model;
+    const asc_model *model = asc_this_project.model;
     const int8_t *output = (const int8_t *)(app->m.arena + model->output_offset);
     const uint32_t stamp = l->stamp;
     uint32_t start;
@@ -265,7 +265,7 @@ static uint32_t step(asc_app *app)
 static const char *begin(asc_app *app, uint32_t hop_rows, uint32_t settle_ms, uint32_t duration_ms,
                          uint32_t *code)
 {
-    const asc_project *p = app->project;
+    const asc_project *p = &asc_this_project;
     asc_app_live *l = &app->live;
     const char *refused;
     memset(l, 0, sizeof *l);
@@ -296,7 +296,7 @@ static const char *begin(asc_app *app, uint32_t hop_rows, uint32_t settle_ms, ui
 
 static void start(asc_app *app, const asc_frame *frame)
 {
-    const asc_project *p = app->project;
+    const asc_project *p = &asc_this_project;
     const uint8_t *at = frame->payload;
     const uint32_t whole = frame->length == 12u;
     uint32_t code;
@@ -316,7 +316,7 @@ static void start(asc_app *app, const asc_frame *frame)
 
 static void start_for_a_person(asc_app *app, uint32_t hop_ms)
 {
-    const asc_project *p = app->project;
+    const asc_project *p = &asc_this_project;
     const uint32_t rows =
         hop_ms == 0 ? p->hop_rows : hop_ms * (p->sample_rate_hz / 100u) / (10u * p->fe->hop);
     uint32_t code;

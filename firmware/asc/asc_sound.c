@@ -6,13 +6,13 @@
 
 static uint32_t first_samples(const asc_project *p) { return asc_fe_first_samples(p->fe); }
 
-static uint32_t fits(const asc_app *app) { return asc_fe_state_bytes(app->project->fe) <= app->m.fe_bytes; }
+static uint32_t fits(const asc_app *app) { return asc_fe_state_bytes(asc_this_project.fe) <= app->m.fe_bytes; }
 
-static void start(asc_app *app) { app->fe = asc_fe_init(app->m.fe, app->project->fe); }
+static void start(asc_app *app) { app->fe = asc_fe_init(app->m.fe, asc_this_project.fe); }
 
 uint32_t asc_app_load_window(asc_app *app)
 {
-    const asc_project *p = app->project;
+    const asc_project *p = &asc_this_project;
     uint8_t *input = app->m.arena + p->model->input_offset;
     uint32_t oldest = app->row % p->rows, older = p->rows - oldest, alive = 0;
     memcpy(input, app->m.rows + oldest * p->bands, (size_t)older * p->bands);
@@ -25,7 +25,7 @@ uint32_t asc_app_load_window(asc_app *app)
 
 uint32_t asc_app_push(asc_app *app, const int16_t *x, uint32_t count, uint32_t *ready)
 {
-    const asc_project *p = app->project;
+    const asc_project *p = &asc_this_project;
     uint32_t slot = app->row % p->rows, start, taken;
     asc_fe_row row;
     memset(&row, 0, sizeof row);
@@ -43,17 +43,17 @@ uint32_t asc_app_push(asc_app *app, const int16_t *x, uint32_t count, uint32_t *
 
 static void send_features(asc_app *app)
 {
-    const uint32_t bands = app->project->bands, row = app->row - 1;
+    const uint32_t bands = asc_this_project.bands, row = app->row - 1;
     asc_tx tx;
     asc_app_begin(app, &tx, ASC_FEATURES, 4 + bands);
     asc_tx_u32(&tx, row);
-    asc_tx_put(&tx, app->m.rows + (row % app->project->rows) * bands, bands);
+    asc_tx_put(&tx, app->m.rows + (row % asc_this_project.rows) * bands, bands);
     asc_app_send(app, &tx);
 }
 
 static void take_samples(asc_app *app, const int16_t *x, uint32_t count)
 {
-    const uint32_t rows = app->project->rows;
+    const uint32_t rows = asc_this_project.rows;
     while (count > 0 && app->damage == NULL) {
         uint32_t ready, taken = asc_app_push(app, x, count, &ready);
         x += taken;
@@ -73,10 +73,10 @@ static void take_samples(asc_app *app, const int16_t *x, uint32_t count)
 static void fill(asc_app *app, const int16_t *x, uint32_t count)
 {
     uint32_t used = 0, ready;
-    while (used < count && app->row < app->project->rows) {
+    while (used < count && app->row < asc_this_project.rows) {
         used += asc_app_push(app, x + used, count - used, &ready);
     }
-    if (app->row == app->project->rows) {
+    if (app->row == asc_this_project.rows) {
         (void)asc_app_load_window(app);
     }
 }

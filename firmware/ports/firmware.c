@@ -33,7 +33,7 @@ void asc_firmware_start(void)
         .mic = ring,
     };
     asc_port_init();
-    asc_app_init(&app, &asc_this_project, &memory);
+    asc_app_init(&app, &memory);
 }
 
 void asc_firmware_step(void) { asc_app_step(&app); }

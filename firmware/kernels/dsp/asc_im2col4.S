@@ -10,15 +10,16 @@
     str \r, [r12, #16 + \at]
     .endm
 
-    .macro GROUP at
+    .macro GROUP
     ldr r4, [r0], #4
     ldr r5, [r1], #4
     ldr r6, [r2], #4
     ldr r7, [r3], #4
-    FOUR r4, \at
-    FOUR r5, \at + 4
-    FOUR r6, \at + 8
-    FOUR r7, \at + 12
+    FOUR r4, 0
+    FOUR r5, 4
+    FOUR r6, 8
+    FOUR r7, 12
+    add r12, r12, #32
     .endm
 
     .macro LAST1 x, at  @ the upper halfword meets a weight of zero
@@ -62,20 +63,15 @@ asc_im2col4:
     mov r10, r3
     sub r11, r11, r9            @ pitch - run
     ldm r0, {r0-r3}
-8:  mov lr, r9                  @ values of a run; r4-r8 are free
-    subs lr, lr, #8
-    blt 2f
-1:  GROUP 0
-    GROUP 32
-    add r12, r12, #64
-    subs lr, lr, #8
-    bge 1b
-2:  adds lr, lr, #4
-    blt 3f
-    GROUP 0
-    add r12, r12, #32
-    sub lr, lr, #4
-3:  adds lr, lr, #4             @ 0 .. 3 are left
+8:  adds lr, r9, #4             @ groups of a run, by twos
+    lsrs lr, lr, #3
+    beq 3f
+    bcc 2f                      @ their number is odd
+1:  GROUP
+2:  GROUP
+    subs lr, lr, #1
+    bne 1b
+3:  ands lr, r9, #3             @ values that are left
     beq 9f
     cmp lr, #2
     blt 4f
@@ -85,8 +81,7 @@ asc_im2col4:
 4:  LAST LAST1, 16
     b 9f
 5:  LAST LAST2, 16
-9:
-    subs r10, r10, #1
+9:  subs r10, r10, #1
     add r0, r0, r11
     add r1, r1, r11
     add r2, r2, r11
