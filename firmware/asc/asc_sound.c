@@ -6,7 +6,10 @@
 
 static uint32_t first_samples(const asc_project *p) { return asc_fe_first_samples(p->fe); }
 
-static uint32_t fits(const asc_app *app) { return asc_fe_state_bytes(asc_this_project.fe) <= app->m.fe_bytes; }
+static uint32_t fits(const asc_app *app)
+{
+    return asc_fe_state_bytes(asc_this_project.fe) <= app->m.fe_bytes;
+}
 
 static void start(asc_app *app) { app->fe = asc_fe_init(app->m.fe, asc_this_project.fe); }
 

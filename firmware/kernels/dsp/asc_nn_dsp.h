@@ -115,8 +115,8 @@ typedef struct {
     uint32_t c_pairs, stride;
 } asc_winograd;
 
-/* Columns of one pair of pixels: of each of `rows` rows, `pitch` bytes apart, `triples` times three taps from four
- * pixels, `channels` bytes from one to the next; or one tap, `pitch` bytes from pixel to pixel. */
+/* Columns of one pair of pixels: of each of `rows` rows, `pitch` bytes apart, `triples` times three taps from
+ * four pixels, `channels` bytes from one to the next; or one tap, `pitch` bytes from pixel to pixel. */
 void asc_winograd_main(const int8_t *x, uint32_t *columns, uint32_t channels, uint32_t rows, uint32_t triples,
                        uint32_t pitch);
 void asc_winograd_rest(const int8_t *x, uint32_t *columns, uint32_t channels, uint32_t pitch);
