@@ -1,6 +1,12 @@
 #include "asc_bands.h"
 #include <string.h>
 
+#if defined(__arm__) && !defined(ARDUINO) /* ports/cortex-m/memory.S */
+void asc_bands_move(uint8_t *arena, const uint32_t *at)
+{
+    memmove(arena + at[ASC_BANDS_OUT], arena + at[ASC_BANDS_IN], at[ASC_BANDS_IN2]);
+}
+#else
 static uint32_t load(const uint8_t *at)
 {
     uint32_t word;
@@ -37,6 +43,7 @@ void asc_bands_move(uint8_t *arena, const uint32_t *at)
             copy16(to + i - 16, from + i - 16);
     }
 }
+#endif
 
 void asc_bands_run(const asc_band *bands, uint32_t count, uint8_t *arena, asc_probe_fn *probe, void *context)
 {

@@ -72,7 +72,7 @@
     bx r2
     .endm
 
-    .equ UNROLL, 6
+    .equ UNROLL, 3
     .section .text.asc_gemm4_packed, "ax", %progbits
     .align 2
 FUNCTION asc_gemm4_packed
