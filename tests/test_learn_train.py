@@ -282,6 +282,15 @@ def test_without_qat_the_file_is_calibrated_on_training_windows(run: Path, tmp_p
 # ---- parts -------------------------------------------------------------------------------------
 
 
+def test_a_seed_stands_in_for_the_recipes(tmp_path: Path) -> None:
+    asked = learn.train(tiny.recipe(tmp_path / "a.toml"), None, tmp_path / "asked", seed=7)
+    said = learn.train(tiny.recipe(tmp_path / "b.toml", train={"seed": 7}), None, tmp_path / "said")
+    assert rundir.read_config(rundir.RunDir(asked)).recipe.train.seed == 7
+    assert (asked / "student.tflite").read_bytes() == (said / "student.tflite").read_bytes()
+    with pytest.raises(UsageError, match="seed"):  # that run has another one
+        learn.train(tmp_path / "a.toml", None, asked, resume=True)
+
+
 def test_counts_of_the_students() -> None:
     one = cost(STUDENTS["vgg-asc"](Shape(50, 64, 10, 1.12)))
     assert (one.params, one.macs) == (125_890, 12_963_344)

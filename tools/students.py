@@ -69,6 +69,7 @@ VARIANTS: Mapping[str, Variant] = {
     "pruned+qat": Variant(pruned="magnitude", qat=True),
     "blocks+qat": Variant(pruned="block", qat=True),
     "distilled": Variant(taught=True),
+    "distilled+qat": Variant(taught=True, qat=True),
     "distilled+blocks+qat": Variant(taught=True, pruned="block", qat=True),
 }
 SPARSITY = 0.5

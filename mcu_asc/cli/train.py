@@ -15,9 +15,12 @@ from mcu_asc.cli.options import data_root_option, json_option
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_root_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/RECIPE]")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="In place of the recipe's.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @json_option
-def train(recipe: Path, data_root: Path | None, out: Path | None, resume: bool, as_json: bool) -> None:
+def train(
+    recipe: Path, data_root: Path | None, out: Path | None, seed: int | None, resume: bool, as_json: bool
+) -> None:
     """Train the student that RECIPE.toml describes: float, pruned, quantisation-aware."""
     from mcu_asc import learn
 
@@ -29,6 +32,7 @@ def train(recipe: Path, data_root: Path | None, out: Path | None, resume: bool, 
             resume,
             lambda stage, step, total, text: update(step, text, total, stage),
             _gate,
+            seed,
         )
     if as_json:
         say.print_json({"run": str(run)})

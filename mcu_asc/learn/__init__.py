@@ -25,14 +25,16 @@ def train(
     resume: bool = False,
     progress: Progress = silent,
     gate: Gate | None = None,
+    seed: int | None = None,
 ) -> Path:
     """Train the student of a recipe and return its run directory (default: runs/NAME), see pipeline.py.
 
     gate  is asked before training where the recipe's [budget] names a board: this room knows no boards
+    seed  in place of the recipe's
     """
     from mcu_asc.learn.pipeline import train as run
 
-    return run(recipe_path, data_root, out, resume, progress, gate)
+    return run(recipe_path, data_root, out, resume, progress, gate, seed)
 
 
 def export(run_dir: Path, out: Path | None = None) -> Path:

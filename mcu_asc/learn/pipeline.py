@@ -53,15 +53,18 @@ def train(
     resume: bool,
     progress: Progress,
     gate: Callable[[bytes, str, str], None] | None = None,
+    seed: int | None = None,
 ) -> Path:
     """Train the student of a recipe through all its stages; returns the run directory.
 
-    `out` defaults to runs/NAME.  With `resume` a run that was stopped goes on from its last epoch, and a
+    `out` defaults to runs/NAME; `seed` stands in for the recipe's.  With `resume` a run that was stopped goes on from its last epoch, and a
     finished one is left as it is; without it a directory that holds a run is refused.  Everything that can
     be wrong with the recipe, the data or the directory is a UsageError before the first step, and a student
     larger than the recipe's [budget] is OverBudget.
     """
     recipe = load(Path(recipe_path))
+    if seed is not None:
+        recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, seed=seed))
     tables(recipe.front_end)  # refuses what the C cannot run
     run = RunDir(Path(out) if out else Path("runs") / recipe.name)
     _claim(run, recipe, resume)
