@@ -16,7 +16,7 @@ import tiny
 pytest.importorskip("tensorflow", reason="needs the extra [train]")
 pytest.importorskip("tensorflow_model_optimization", reason="needs the extra [train]")
 
-from mcu_asc import learn
+from mcu_asc import compiler, learn
 from mcu_asc.audio.datasets import open_dataset, select
 from mcu_asc.errors import AscError, UsageError
 from mcu_asc.learn import card, convert, evaluation, loop, quantise, rundir
@@ -277,6 +277,7 @@ def test_without_qat_the_file_is_calibrated_on_training_windows(run: Path, tmp_p
     run_it = evaluation.INTERPRETERS["tflite"](content)
     x = np.zeros((1, 40, 32), np.int8)
     assert run_it(x).shape == (1, 2)
+    assert [c.name for c in compiler.counts(compiler.read(content).graph) if c.params][-1] == "logits"
 
 
 # ---- parts -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ needs no TensorFlow, writing does (its schema has the object form that can be pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mcu_asc import config
@@ -40,11 +40,12 @@ def name_layers(content: bytes) -> bytes:
     """The same model, its layers' outputs called as in Keras ("stem") where that says which is meant.
 
     The converter joins the names of all that it fused: "model/quant_stem_relu/Relu;..;model/quant_stem/Conv".
+    The model's output it may call by its own name; then the layer's weights say whose it is.
     """
 
-    def own(name: str, kind: str) -> str:
-        scopes = name.rsplit(";", maxsplit=1)[-1].split("/")
-        return scopes[-2].removeprefix("quant_") if len(scopes) > 1 else ""
+    def own(names: Sequence[str], kind: str) -> str:
+        scopes = (name.rsplit(";", maxsplit=1)[-1].split("/") for name in names)
+        return next((s[-2].removeprefix("quant_") for s in scopes if len(s) > 1), "")
 
     return _renamed(content, own)
 
@@ -53,15 +54,18 @@ def name_kinds(content: bytes) -> bytes:
     """The same model, its layers' outputs called by kind and number ("conv_2d_1")."""
     seen: dict[str, int] = {}
 
-    def numbered(name: str, kind: str) -> str:
+    def numbered(names: Sequence[str], kind: str) -> str:
         seen[kind] = seen.get(kind, 0) + 1
         return f"{kind.lower()}_{seen[kind]}"
 
     return _renamed(content, numbered)
 
 
-def _renamed(content: bytes, name_of: Callable[[str, str], str]) -> bytes:
-    """The same model, each op's output called `name_of(name, kind)` where that is a new name."""
+def _renamed(content: bytes, name_of: Callable[[Sequence[str], str], str]) -> bytes:
+    """The same model, each op's output called `name_of(names, kind)` where that is a new name.
+
+    names  of the output and of the op's constants
+    """
     keras.tensorflow()
     import flatbuffers
     from tensorflow.lite.python import schema_py_generated as schema
@@ -73,7 +77,9 @@ def _renamed(content: bytes, name_of: Callable[[str, str], str]) -> bytes:
     for op in graph.operators:
         tensor = graph.tensors[op.outputs[0]]
         kind = kinds[model.operatorCodes[op.opcodeIndex].builtinCode]
-        name = name_of(tensor.name.decode(), kind).encode()
+        inputs = [graph.tensors[i] for i in op.inputs if i >= 0]
+        constants = [t for t in inputs if model.buffers[t.buffer].data is not None]
+        name = name_of([t.name.decode() for t in (tensor, *constants)], kind).encode()
         if name and name not in taken:
             tensor.name = name
             taken.add(name)
