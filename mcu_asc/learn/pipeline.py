@@ -59,8 +59,8 @@ def train(
 
     `out` defaults to runs/NAME; `seed` stands in for the recipe's.  With `resume` a run that was stopped goes
     on from its last epoch, and a finished one is left as it is; without it a directory that holds a run is
-    refused.  Everything that can be wrong with the recipe, the data or the directory is a UsageError before the
-    first step, and a student larger than the recipe's [budget] is OverBudget.
+    refused.  Everything that can be wrong with the recipe, the data or the directory is a UsageError before
+    the first step, and a student larger than the recipe's [budget] is OverBudget.
     """
     recipe = load(Path(recipe_path))
     if seed is not None:
