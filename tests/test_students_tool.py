@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import sys
@@ -80,6 +81,15 @@ def test_stages_follow_the_length_of_float_training() -> None:
     assert students.compression(students.VARIANTS["qat"], 1) == {
         "prune": {"sparsity": 0.0, "epochs": 0}, "qat": {"epochs": 1}
     }  # fmt: skip
+
+
+def test_only_who_is_taught_has_the_recipes_teachers(tmp_path: Path) -> None:
+    path = tiny.recipe(tmp_path / "recipe.toml", distill={"teachers": ["runs/a"], "temperature": 4.0})
+    args = argparse.Namespace(out=Path("o"), recipe=path, set=[], teachers=(1,), teacher=None)
+    trial = students.Trial("now", "vgg-asc", 0.25, "qat", 4, 0)
+    assert not students.recipe_of(trial, args).distill.teachers
+    taught = students.recipe_of(dataclasses.replace(trial, variant="distilled"), args).distill
+    assert (taught.temperature, taught.teachers) == (4.0, ("o/now/vgg-asc-0.25/f4-s1/float",))
 
 
 def test_teachers_are_the_students_own_floats_or_another_ones() -> None:

@@ -120,8 +120,9 @@ def recipe_of(trial: Trial, args: argparse.Namespace) -> Recipe:
     variant = VARIANTS[trial.variant]
     for part in (compression(variant, epochs), *map(change, args.set), own):
         values = merged(values, part)
+    distill = values.pop("distill", {})
     if variant.taught:
-        values["distill"] = {**values.get("distill", {}), "teachers": teachers(trial, args)}
+        values["distill"] = {**distill, "teachers": teachers(trial, args)}
     return parse(values, f"{trial.student}, {trial.variant}")
 
 
