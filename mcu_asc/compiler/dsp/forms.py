@@ -33,8 +33,8 @@ class _Form(NamedTuple):
 
 _FORMS = {
     "packed": _Form(4, 17.2, 37, 70, 52, 4, 0),
-    "wide": _Form(4, 16.2, 35, 58, 40, 8, 1000),
-    "winograd": _Form(8, 16.3, 35, 300, 230, 8, 1800),
+    "wide": _Form(4, 16.2, 35, 52, 40, 8, 1000),
+    "winograd": _Form(8, 16.3, 35, 265, 230, 8, 1800),
 }
 FORMS = (*_FORMS,)
 SMALLEST = FORMS[0]
