@@ -462,9 +462,11 @@ def test_monitor_refuses_in_words(scenes: Path, tmp_path: Path, capsys: pytest.C
 
 def test_ctrl_c_stops_the_device_and_ends_cleanly(scenes: Path) -> None:
     command = [sys.executable, "-m", "mcu_asc.cli", "monitor", str(scenes), "--on", "emulator", "--json"]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
+    signal.signal(signal.SIGINT, before)
     assert process.stdout and process.stderr
     first = [json.loads(process.stdout.readline()) for _ in range(3)]
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its foreground
